@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .harness.api.errors import ModelError as ModelError
     from .harness.api.errors import SampleError as SampleError
     from .harness.api.item_key import ItemKey as ItemKey
+    from .harness.api.lexicon import Lexicon as Lexicon
     from .harness.api.model import Differentiable as Differentiable
     from .harness.api.model import Encoded as Encoded
     from .harness.api.model import Model as Model
@@ -85,6 +86,7 @@ _NAMES = {
     "api.attack": "Attack",
     "api.errors": "CapabilityError ConfigError DataError ModelError SampleError",
     "api.item_key": "ItemKey",
+    "api.lexicon": "Lexicon",
     "api.model": "Differentiable Encoded Model ModelInfo",
     "api.model_source": "ModelSource",
     "api.model_port": "ModelPort",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -65,10 +65,7 @@ def _embed_neutral(net: Differentiable, encoded: Encoded, baseline: str | float)
 
     features_BLD = encoded.features
     if isinstance(baseline, str):
-        token = torch.tensor(_find_token_id(net.tokenizer, baseline), device=features_BLD.device)
-        module: Any = net.module
-        with torch.no_grad():
-            neutral_D = module.get_input_embeddings()(token)
+        neutral_D = net.lexicon().embed([_find_token_id(net, baseline)])[0]
     elif baseline == 0:
         neutral_D = torch.zeros_like(features_BLD[0, 0])
     else:
@@ -77,11 +74,17 @@ def _embed_neutral(net: Differentiable, encoded: Encoded, baseline: str | float)
     return torch.where(is_part_BL[:, :, None], neutral_D, encoded.baseline)
 
 
-def _find_token_id(tokenizer: Any, text: str) -> int:
+def _find_token_id(net: Differentiable, text: str) -> int:
     """Return the id of a token, given by its name in the vocabulary or as text.
 
     Raises `ConfigError` if the text is not exactly one token.
     """
+    tokenizer = net.tokenizer
+    if tokenizer is None:
+        ((own, _),) = net.lexicon().tokenize([text])
+        if len(own) != 1:
+            raise ConfigError(f"baseline: {text!r} is not one token but {len(own)}; give a text that is one")
+        return own[0]
     known: int | None = tokenizer.convert_tokens_to_ids(text)
     if known is not None and tokenizer.convert_ids_to_tokens(known) == text:
         return known

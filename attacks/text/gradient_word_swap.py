@@ -21,7 +21,7 @@ class GradientWordSwap(Attack[EditBudget]):
     """Replace words by near words in the classifier's own embeddings, largest gradient first (after Yoo and
     Qi 2021).
 
-    White-box, for transformers classifiers. One gradient of the loss ranks the words by its L1 norm; a word
+    White-box. One gradient of the loss ranks the words by its L1 norm; a word
     of several tokens uses their mean. For one word after the other, the attack queries its nearest one-token
     words, in one call for all samples. The one with the largest loss is kept if the loss increases; of
     misclassified ones the nearest is the adversarial example. A replacement must be within the threat model
@@ -47,7 +47,7 @@ class GradientWordSwap(Attack[EditBudget]):
     https://arxiv.org/abs/2109.00544
     """
 
-    requires = frozenset({"classify", "text", "gradients"})
+    requires = frozenset({"classify", "text", "gradients", "vocabulary"})
 
     def __init__(
         self, *, steps: Count = 50, candidates: Count = 20, min_cosine: Cosine = 0.3, stop_words: str = "builtin", ascii_only: bool = True,

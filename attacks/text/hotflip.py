@@ -31,7 +31,7 @@ _ANY_WORD = "\0"
 class HotFlip(Attack[EditBudget]):
     """Replace one-token words by one-token words with the largest first-order gain (Ebrahimi et al. 2018).
 
-    White-box, for transformers classifiers. The gain is the gradient of the loss by the token's embedding
+    White-box. The gain is the gradient of the loss by the token's embedding
     times the difference of the two embeddings. Each round replaces one more word: it computes a gradient for
     each of the ``beam`` best texts, and queries the best ``candidates`` replacements of each, in one call for
     all samples. The ``beam`` texts with the largest loss continue. A search ends with the first misclassified
@@ -55,7 +55,7 @@ class HotFlip(Attack[EditBudget]):
     https://arxiv.org/abs/1712.06751
     """
 
-    requires = frozenset({"classify", "text", "gradients"})
+    requires = frozenset({"classify", "text", "gradients", "vocabulary"})
 
     def __init__(
         self, *, steps: Count = 10, beam: Count = 4, candidates: Count = 16, min_cosine: Cosine = -1.0, stop_words: str = "builtin",

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...harness.api.errors import CapabilityError
+from ...harness.api.lexicon import Lexicon
 from ...harness.api.model import Differentiable
 from ...harness.api.model_port import ModelPort
 from ...harness.api.requests import Classify
 from ...harness.engine.batching import group_batches
-from ...harness.modalities.words import Spans
 from .word_search import Search, Variant, is_word, judge_variant
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Vocabulary:
     places: indices of each lower-case word.
     """
 
-    tokenizer: Any
+    lexicon: Lexicon
     ids: list[int]
     words: list[str]
     table: torch.Tensor
@@ -60,8 +60,8 @@ class Vocabulary:
         place."""
         variants = [variant.replace_word(place, self.words[n]) for _, variant, place, n in swaps]
         before = {(search, variant): search.text(variant) for search, variant, _, _ in swaps}
-        read_before = dict(zip(before, self._tokenize(list(before.values())), strict=True))
-        read_after = self._tokenize([search.text(new) for (search, *_), new in zip(swaps, variants, strict=True)])
+        read_before = dict(zip(before, self.lexicon.tokenize(list(before.values())), strict=True))
+        read_after = self.lexicon.tokenize([search.text(new) for (search, *_), new in zip(swaps, variants, strict=True)])
         result: list[Variant | None] = []
         for (search, variant, place, n), new, (after, _) in zip(swaps, variants, read_after, strict=True):
             ids, offsets = read_before[search, variant]
@@ -69,49 +69,31 @@ class Vocabulary:
             result.append(new if at and after == [*ids[: at.start], self.ids[n], *ids[at.stop :]] else None)
         return result
 
-    def _tokenize(self, texts: list[str]) -> list[tuple[list[int], Spans]]:
-        encoded = self.tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False) if texts else None
-        return list(zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)) if encoded else []
-
 
 def build_vocabulary(net: Differentiable, excluded: frozenset[str], ascii_only: bool, /) -> Vocabulary:
-    """Build the vocabulary. excluded: lower-case words that it leaves out. Raises `CapabilityError` without
-    tokenizer or embeddings."""
+    """Build the vocabulary. excluded: lower-case words that it leaves out. Raises `CapabilityError` if no
+    token is a whole word."""
     import torch
 
-    embeds = getattr(net.module, "get_input_embeddings", None)
-    if net.tokenizer is None or embeds is None:
-        raise CapabilityError(
-            "this attack needs a tokenizer and token embeddings, which this model does not have; use a transformers text "
-            "classifier ('hf:...'), or an attack that only needs answers, e.g. deepwordbug"
-        )
-    tokenizer, embed = net.tokenizer, embeds()
-    special = set(tokenizer.all_special_ids)
-    ids = [i for i in sorted(tokenizer.get_vocab().values()) if i < embed.weight.shape[0] and i not in special]
-    texts = tokenizer.batch_decode([[i] for i in ids], clean_up_tokenization_spaces=False)
-    candidates = [(i, text.strip()) for i, text in zip(ids, texts, strict=True)]
+    lexicon = net.lexicon()
+    candidates = [(i, text.strip()) for i, text in lexicon.list_tokens()]
     candidates = [(i, w) for i, w in candidates if is_word(w) and w.lower() not in excluded and (w.isascii() or not ascii_only)]
     words = [word for _, word in candidates]
 
-    def tokenize(prefix: str) -> list[list[int]]:
-        ids: list[list[int]] = tokenizer([prefix + word for word in words], add_special_tokens=False, verbose=False)["input_ids"]
-        return ids
-
-    before = tokenizer("a", add_special_tokens=False)["input_ids"]
-    first = [tokens == [i] for (i, _), tokens in zip(candidates, tokenize("") if candidates else [], strict=True)]
-    later = [tokens == [*before, i] for (i, _), tokens in zip(candidates, tokenize("a ") if candidates else [], strict=True)]
+    ((before, _),) = lexicon.tokenize(["a"])
+    first = [tokens == [i] for (i, _), (tokens, _) in zip(candidates, lexicon.tokenize(words), strict=True)]
+    after = lexicon.tokenize([f"a {word}" for word in words])
+    later = [tokens == [*before, i] for (i, _), (tokens, _) in zip(candidates, after, strict=True)]
     kept = [n for n in range(len(candidates)) if first[n] or later[n]]
     if not kept:
         raise CapabilityError("this model's vocabulary has no token that is a whole word, so there is no replacement")
-    device = embed.weight.device
-    with torch.no_grad():
-        # The output of the layer, not its weights: some layers scale them.
-        table_ND = embed(torch.tensor([candidates[n][0] for n in kept], device=device)).float()
+    table_ND = lexicon.embed([candidates[n][0] for n in kept]).float()
+    device = table_ND.device
     places: dict[str, list[int]] = {}
     for at, n in enumerate(kept):
         places.setdefault(words[n].lower(), []).append(at)
     return Vocabulary(
-        tokenizer, [candidates[n][0] for n in kept], [words[n] for n in kept], table_ND, torch.nn.functional.normalize(table_ND, dim=1),
+        lexicon, [candidates[n][0] for n in kept], [words[n] for n in kept], table_ND, torch.nn.functional.normalize(table_ND, dim=1),
         torch.tensor([first[n] for n in kept], device=device), torch.tensor([later[n] for n in kept], device=device), places,
     )  # fmt: skip
 

@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ..modalities.base import find_modality_by_name
 from ..modalities.inputs import Input
 from .errors import CapabilityError
+from .lexicon import Lexicon
 from .requests import Failure, Request, Response, request_kinds
 
 if TYPE_CHECKING:
     import torch
+
+
+FEATURES = frozenset({"gradients", "attention", "vocabulary"})
+"""Capabilities beyond the kinds of requests; `ModelInfo.features` explains them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +26,8 @@ class ModelInfo:
     """The metadata of a model, available before its weights load.
 
     answers: the modalities that the model accepts, by request kind: ``{"classify": {"text", "pair"}}``.
-    features: further capabilities: ``gradients`` if the model is `Differentiable`, ``attention`` if it also has attention weights.
+    features: further capabilities: ``gradients`` if the model is `Differentiable`, ``attention`` if it also has attention weights,
+        ``vocabulary`` if it has a `Lexicon`.
     labels: class names in the order of its logits.
     notes: sentences for readers of the scorecard.
     is_multi_label: whether several classes can hold for one input; `Logits.is_multi_label` must agree.
@@ -298,6 +304,10 @@ class Differentiable:
         Raises `CapabilityError` if the model has no attention weights (the feature ``attention``).
         """
         raise CapabilityError("the model gives no attention weights; use a transformers checkpoint (hf) with attention layers")
+
+    def lexicon(self) -> Lexicon:
+        """Return the tokens of a text model. Raises `CapabilityError` if they are not known (the feature ``vocabulary``)."""
+        raise CapabilityError("the model does not tell its tokens; use an attack that only needs answers, e.g. deepwordbug")
 
     def readers(self, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor | None:
         """Return the weight [N, L] of each position in the model's output; None: the first position, or the last one of a decoder."""

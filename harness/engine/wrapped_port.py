@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..api.lexicon import Lexicon
 from ..api.model import Differentiable, Encoded, ModelInfo
 from ..api.model_port import ModelPort
 from ..api.requests import Failure, R, Request, Response
@@ -79,6 +80,9 @@ class WrappedGradients(Differentiable):
 
     def attentions(self, features: torch.Tensor, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor:
         return self._inner.attentions(features, encoded, rows)
+
+    def lexicon(self) -> Lexicon:
+        return self._inner.lexicon()
 
     def readers(self, encoded: Encoded, rows: torch.Tensor | None = None, /) -> torch.Tensor | None:
         return self._inner.readers(encoded, rows)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..api.errors import CapabilityError, check_named
+from ..api.model import FEATURES
 from ..api.plugins import Program
 from ..api.probe import Probe
 from ..api.threat import Threat
@@ -89,7 +90,7 @@ def explain_unfit(plugin: Program, task: PlannedTask) -> str | None:
         return lack
     if lacking := [key for key in plugin.reads if not any(key in sample.metadata for sample in task.samples[:1])]:
         return f"its samples have no {lacking[0]!r}; {plugin.reads[lacking[0]]}"
-    beyond = {"gradients", "attention"} | plugin.asks_beyond
+    beyond = FEATURES | plugin.asks_beyond
     if has_continuations(task.task) and isinstance(plugin, Probe):
         beyond |= {"classify"}
     missing = plugin.requires - task.task.requires - beyond

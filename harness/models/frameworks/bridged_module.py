@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ import numpy.typing as npt
 import torch
 
 from ...api.errors import ModelError
+from ..common.encoding import join_arguments, split_arguments
+from ..torch.token_ids import find_token_ids
 
 Array = npt.NDArray[Any]
 Weights = Mapping[str, Array]
@@ -34,13 +36,13 @@ class Program:
         raise NotImplementedError
 
     @abstractmethod
-    def run(self, weights: Weights, inputs: Sequence[Array], /) -> Array:
-        """Return the scores of a batch. inputs: the arguments of the function, one row per sample each."""
+    def run(self, weights: Weights, inputs: Mapping[str, Array], /) -> Array:
+        """Return the scores of a batch. inputs: the arguments by name or position, "0", "1"; one row per sample each."""
         raise NotImplementedError
 
     @abstractmethod
-    def pull_back(self, weights: Weights, inputs: Sequence[Array], cotangents: Array, /) -> Array:
-        """Return the gradient of the sum of ``cotangents * scores`` by the first input. cotangents: of the shape of the scores."""
+    def pull_back(self, weights: Weights, inputs: Mapping[str, Array], by: str, cotangents: Array, /) -> Array:
+        """Return the gradient of the sum of ``cotangents * scores`` by one input. by: its name. cotangents: of the shape of the scores."""
         raise NotImplementedError
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Program:
@@ -55,17 +57,13 @@ class BridgedModule(torch.nn.Module):
         super().__init__()
         self._program = program
         for path, values in program.read_weights().items():
-            owner, name = _find_owner(self, path)
-            weight = torch.from_numpy(np.array(values))
-            if weight.is_floating_point():
-                owner.register_parameter(name, torch.nn.Parameter(weight, requires_grad=False))
-            else:
-                owner.register_buffer(name, weight)
+            _place_weight(self, path, torch.from_numpy(np.array(values)))
         self._read: tuple[tuple[int, ...], Weights] = ((), {})
 
-    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        """Return the scores of a batch, differentiable by the first input."""
-        scores: torch.Tensor = _Call.apply(self, *inputs)
+    def forward(self, *places: torch.Tensor, **named: torch.Tensor) -> torch.Tensor:
+        """Return the scores of a batch, differentiable by each input of floating-point numbers."""
+        inputs = join_arguments(places, named)
+        scores: torch.Tensor = _Call.apply(self, tuple(inputs), *inputs.values())
         return scores
 
     def __deepcopy__(self, memo: dict[int, Any]) -> BridgedModule:
@@ -79,31 +77,39 @@ class BridgedModule(torch.nn.Module):
     def read_weights(self) -> Weights:
         """Return the weights as arrays; the same object until one of them changes."""
         state = dict(self.state_dict(keep_vars=True))
-        versions = tuple(part for weight in state.values() for part in (id(weight), weight._version))
+        versions = tuple(part for weight in state.values() for part in (id(weight), weight.data_ptr(), weight._version))
         if versions != self._read[0]:
             self._read = versions, {path: to_numpy(weight) for path, weight in state.items()}
         return self._read[1]
 
-    def run(self, inputs: Sequence[torch.Tensor], cotangents: torch.Tensor | None = None, /) -> torch.Tensor:
-        """Run the program, or its gradient by the first input for these cotangents, in the inputs' precision and on their device."""
-        arrays, weights = [to_numpy(each) for each in inputs], self.read_weights()
-        found = self._program.run(weights, arrays) if cotangents is None else self._program.pull_back(weights, arrays, to_numpy(cotangents))
-        like = next((each for each in inputs if each.is_floating_point()), None)
-        # A copy, because arrays of other frameworks cannot be written.
-        return torch.from_numpy(np.array(found)).to(inputs[0].device, torch.float32 if like is None else like.dtype)
+    def run(self, inputs: Mapping[str, torch.Tensor], /) -> torch.Tensor:
+        """Return the scores, in the inputs' precision and on their device."""
+        found = self._program.run(self.read_weights(), {name: to_numpy(each) for name, each in inputs.items()})
+        first = next(iter(inputs.values()))
+        dtype = next((each.dtype for each in inputs.values() if each.is_floating_point()), torch.float32)
+        return _to_tensor(found, first.device, dtype)
+
+    def pull_back(self, inputs: Mapping[str, torch.Tensor], by: str, cotangents: torch.Tensor, /) -> torch.Tensor:
+        """Return the gradient by one input for these cotangents."""
+        arrays = {name: to_numpy(each) for name, each in inputs.items()}
+        found = self._program.pull_back(self.read_weights(), arrays, by, to_numpy(cotangents))
+        return _to_tensor(found, inputs[by].device, inputs[by].dtype)
 
 
 class _Call(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, module: BridgedModule, *inputs: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, module: BridgedModule, names: tuple[str, ...], *inputs: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(*inputs)
-        ctx.module = module
-        return module.run(inputs)
+        ctx.module, ctx.names = module, names
+        return module.run(dict(zip(names, inputs, strict=True)))
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, cotangents: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        return None, ctx.module.run(ctx.saved_tensors, cotangents), *(None for _ in ctx.saved_tensors[1:])
+        inputs, module = dict(zip(ctx.names, ctx.saved_tensors, strict=True)), ctx.module
+        needed = ctx.needs_input_grad[2:]
+        slopes = (module.pull_back(inputs, name, cotangents) if need else None for name, need in zip(ctx.names, needed, strict=True))
+        return None, None, *slopes
 
 
 class ChannelsLast(torch.nn.Module):
@@ -121,19 +127,27 @@ class ChannelsLast(torch.nn.Module):
 
 
 class EmbeddingFirst(torch.nn.Module):
-    """A program of token embeddings, called with token ids [B, L]. path: that of the weight [V, D] with the embeddings."""
+    """A module that takes token embeddings, called with token ids.
 
-    def __init__(self, module: BridgedModule, path: str) -> None:
+    module: the module. table_VD: the embeddings of the tokens.
+    extra: name of an argument under which the module takes the embeddings beside the ids; None: in place of the ids.
+    """
+
+    def __init__(self, module: torch.nn.Module, table_VD: torch.Tensor, extra: str | None = None) -> None:
         super().__init__()
-        weights = module.read_weights()
-        if path not in weights or weights[path].ndim != 2:
-            raise ModelError(f"no parameter {path!r} holds token embeddings [V, D]; there are {', '.join(sorted(weights)) or 'none'}")
-        self.embedding = torch.nn.Embedding.from_pretrained(torch.from_numpy(np.array(weights[path])))
+        self.embedding = torch.nn.Embedding.from_pretrained(table_VD)
         self.inner = module
+        self._extra = extra
 
-    def forward(self, ids_BL: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+    def forward(self, *places: torch.Tensor, **named: torch.Tensor) -> torch.Tensor:
         """Return the scores of a batch."""
-        scores: torch.Tensor = self.inner(self.embedding(ids_BL), *others)
+        inputs = join_arguments(places, named)
+        ids = find_token_ids(inputs)
+        if ids is None:
+            raise ModelError("the encode function returns no token ids (an array of integers)")
+        name = ids if self._extra is None else self._extra
+        arguments, options = split_arguments({**inputs, name: self.embedding(inputs[ids])})
+        scores: torch.Tensor = self.inner(*arguments, **options)
         return scores
 
 
@@ -143,11 +157,22 @@ def to_numpy(values: torch.Tensor, /) -> Array:
     return array
 
 
-def _find_owner(module: torch.nn.Module, path: str) -> tuple[torch.nn.Module, str]:
-    """Return the submodule of a weight, which is created if needed, and the weight's name in it."""
+def _to_tensor(values: Array, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    # A copy, because arrays of other frameworks cannot be written.
+    return torch.from_numpy(np.array(values)).to(device, dtype)
+
+
+def _place_weight(module: torch.nn.Module, path: str, weight: torch.Tensor) -> None:
+    """Make a weight a parameter of a submodule, which is created if needed; a buffer if it is not of floating-point numbers.
+
+    Not by ``add_module`` and its like, which refuse the names of a module's own attributes: ``type``, ``half``, ``train``.
+    """
     *names, last = path.split(".")
     for name in names:
-        if name not in module._modules:
-            module.add_module(name, torch.nn.Module())
-        module = module.get_submodule(name)
-    return module, last
+        inner = module._modules.setdefault(name, torch.nn.Module())
+        assert inner is not None
+        module = inner
+    if weight.is_floating_point():
+        module._parameters[last] = torch.nn.Parameter(weight, requires_grad=False)
+    else:
+        module._buffers[last] = weight

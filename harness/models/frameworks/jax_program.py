@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ...api.errors import ModelError
+from ..common.encoding import split_arguments
 from .bridged_module import Array, Program, Weights
 
 Apply = Callable[..., Any]
-"""``apply(parameters, *inputs)``."""
+"""``apply(parameters, *inputs, **inputs)``: inputs by position or name."""
 
 
 class JaxProgram(Program):
@@ -29,6 +31,8 @@ class JaxProgram(Program):
 
         leaves, self._tree = jax.tree_util.tree_flatten_with_path(parameters)
         self._paths = [".".join(_name(part) for part in path) or "value" for path, _ in leaves]
+        if shared := [path for path, num in Counter(self._paths).items() if num > 1]:
+            raise ModelError(f"two parameters have the path {shared[0]!r}; give one of them another name")
         self._initial = {path: np.asarray(leaf) for path, (_, leaf) in zip(self._paths, leaves, strict=True)}
         self._apply = apply
         # Weak, because compiled functions and copies on the device are no part of what the program is.
@@ -49,14 +53,25 @@ class JaxProgram(Program):
     def read_weights(self) -> Weights:
         return self._initial
 
-    def run(self, weights: Weights, inputs: Sequence[Array], /) -> Array:
-        forward, _ = self._compile()
-        return np.asarray(forward(self._convert(weights), *map(_pad, inputs)))[: len(inputs[0])]
+    def run(self, weights: Weights, inputs: Mapping[str, Array], /) -> Array:
+        import jax
 
-    def pull_back(self, weights: Weights, inputs: Sequence[Array], cotangents: Array, /) -> Array:
+        forward, _ = self._compile()
+        parameters, parts = self._convert(weights), []
+        for rows in _list_passes(len(next(iter(inputs.values())))):
+            scores = forward(parameters, {name: _take(each, rows) for name, each in inputs.items()})
+            if not isinstance(scores, jax.Array) or not scores.ndim:
+                raise ModelError(f"the function returned {_describe(scores)}; return one array of class scores [B, K]")
+            parts.append(np.asarray(scores))
+        return np.concatenate(parts)[: len(next(iter(inputs.values())))]
+
+    def pull_back(self, weights: Weights, inputs: Mapping[str, Array], by: str, cotangents: Array, /) -> Array:
         _, backward = self._compile()
-        found = backward(self._convert(weights), _pad(cotangents, zeros=True), *map(_pad, inputs))
-        return np.asarray(found)[: len(inputs[0])]
+        parameters, parts = self._convert(weights), []
+        for rows in _list_passes(len(cotangents)):
+            others = {name: _take(each, rows) for name, each in inputs.items() if name != by}
+            parts.append(np.asarray(backward(parameters, _take(cotangents, rows), _take(inputs[by], rows), by, others)))
+        return np.concatenate(parts)[: len(cotangents)]
 
     def _compile(self) -> tuple[Any, Any]:
         import jax
@@ -64,10 +79,14 @@ class JaxProgram(Program):
         if self._apply not in self._compiled:
             apply = self._apply
 
-            def pull_back(parameters: Any, cotangents: Any, first: Any, *others: Any) -> Any:
-                return jax.vjp(lambda given: apply(parameters, given, *others), first)[1](cotangents)[0]
+            def run(parameters: Any, inputs: Mapping[str, Any]) -> Any:
+                places, named = split_arguments(inputs)
+                return apply(parameters, *places, **named)
 
-            self._compiled[self._apply] = jax.jit(apply), jax.jit(pull_back)
+            def pull_back(parameters: Any, cotangents: Any, values: Any, by: str, others: Mapping[str, Any]) -> Any:
+                return jax.vjp(lambda given: run(parameters, {**others, by: given}), values)[1](cotangents)[0]
+
+            self._compiled[self._apply] = jax.jit(run), jax.jit(pull_back, static_argnums=3)
         return self._compiled[self._apply]
 
     def _convert(self, weights: Weights) -> Any:
@@ -138,24 +157,41 @@ def _is_nnx(made: Any) -> bool:
     return nnx is not None and isinstance(made, nnx.Module)
 
 
-def _apply_nnx(graph: Any, parameters: Any, *inputs: Any) -> Any:
+def _apply_nnx(graph: Any, parameters: Any, *places: Any, **named: Any) -> Any:
     from flax import nnx
 
-    return nnx.merge(graph, nnx.State(parameters))(*inputs)
+    return nnx.merge(graph, nnx.State(parameters))(*places, **named)
 
 
-def _apply_alone(apply: Callable[..., Any], parameters: Any, *inputs: Any) -> Any:
-    return apply(*inputs)
+def _apply_alone(apply: Callable[..., Any], parameters: Any, *places: Any, **named: Any) -> Any:
+    return apply(*places, **named)
 
 
 def _name(key: Any) -> str:
-    """Return a part of a path in a tree, without dots. key: with the name of a dict's key, an attribute or a place in a list."""
+    """Return a part of a path in a tree. key: with the name of a dict's key, an attribute or a place in a list."""
     names = (getattr(key, attribute, None) for attribute in ("key", "name", "idx"))
-    return str(next((name for name in names if name is not None), key)).replace(".", "_")
+    return str(next((name for name in names if name is not None), key))
 
 
-def _pad(batch: Array, /, zeros: bool = False) -> Array:
-    """Repeat the first row up to a power of two, because JAX compiles a function again for each size. zeros: add zeros instead."""
-    more = (1 << (len(batch) - 1).bit_length()) - len(batch)
-    row = np.zeros_like(batch[:1]) if zeros else batch[:1]
-    return np.concatenate([batch, np.repeat(row, more, 0)]) if more else batch
+def _describe(value: Any) -> str:
+    return "a number" if getattr(value, "ndim", None) == 0 else f"a {type(value).__name__}"
+
+
+_SIZES = (64, 8, 1)
+"""Numbers of rows of a pass: few, because JAX compiles a function again for each."""
+
+
+def _list_passes(num: int) -> list[range]:
+    """Return the rows of each pass; the last one may go beyond them."""
+    passes, start = [], 0
+    while start < num:
+        large, small, alone = _SIZES
+        size = alone if num == 1 else large if num - start >= large else small
+        passes.append(range(start, start + size))
+        start += size
+    return passes
+
+
+def _take(batch: Array, rows: range) -> Array:
+    """Return some rows; the last one stands for those that there are not."""
+    return batch[np.minimum(rows, len(batch) - 1)]

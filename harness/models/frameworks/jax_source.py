@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...api.errors import ConfigError
+from ...api.errors import ConfigError, ModelError
 from ...api.import_target import resolve
 from ..common.encoding import Encode
 from ..common.extras import require_extra
+from ..common.vocabulary import Words
 from ..torch.module_source import ModuleSource
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
+
+    from .bridged_module import Weights
 
 
 class JaxFunction(ModuleSource):
@@ -24,10 +28,11 @@ class JaxFunction(ModuleSource):
     channels_last: pixels are [B, H, W, C], as flax takes them; false: [B, C, H, W].
     embedding: name of the parameter with the token embeddings [V, D]. The function then gets embeddings [B, L, D] in place of token ids, so
         that texts have gradients.
-    labels, outputs, multi_label, input, encode, channels, size, version: as for ``torch``; ``encode`` returns a tuple.
+    labels, outputs, multi_label, input, encode, vocabulary, channels, size, version: as for ``torch``.
     """
 
     libraries = ("jax", "flax")
+    has_own_dtype = True
 
     def __init__(
         self,
@@ -41,6 +46,7 @@ class JaxFunction(ModuleSource):
         multi_label: bool = False,
         input: str = "image",
         encode: str | Encode | None = None,
+        vocabulary: Words | None = None,
         channels: int = 3,
         size: list[int] | None = None,
         version: str = "",
@@ -49,8 +55,8 @@ class JaxFunction(ModuleSource):
         if embedding is not None and input != "text":
             raise ConfigError("embedding is for texts; set input to text, or remove embedding")
         super().__init__(
-            target, labels=labels, outputs=outputs, multi_label=multi_label, input=input, encode=encode, channels=channels, size=size,
-            version=version,
+            target, labels=labels, outputs=outputs, multi_label=multi_label, input=input, encode=encode, vocabulary=vocabulary,
+            channels=channels, size=size, version=version,
         )  # fmt: skip
         self._make = resolve(target)
         self._params, self._channels_last, self._embedding = params, channels_last, embedding
@@ -75,8 +81,19 @@ class JaxFunction(ModuleSource):
         given = read_parameters(Path(self._params)) if self._params is not None else None
         module = BridgedModule(make_jax_program(self._make(), given, self.target))
         if self._embedding is not None:
-            return EmbeddingFirst(module, self._embedding)
+            return EmbeddingFirst(module, self._find_table(module.read_weights(), self._embedding))
         return ChannelsLast(module) if self.input == "image" and self._channels_last else module
+
+    def _find_table(self, weights: Weights, path: str) -> torch.Tensor:
+        """Return the token embeddings [V, D]. Raises `ModelError` if no parameter of that path holds them."""
+        import torch
+
+        if path not in weights or weights[path].ndim != 2:
+            known = ", ".join(sorted(name for name, each in weights.items() if each.ndim == 2))
+            raise ModelError(
+                f"embedding: no parameter {path!r} of {self.target!r} holds token embeddings [V, D]; of two axes: {known or 'none'}"
+            )
+        return torch.tensor(weights[path])
 
     def parts(self, module: nn.Module, /) -> list[Any]:
         return [self._make, module]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from functools import reduce
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial, reduce
 from operator import getitem
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,16 @@ import torch
 
 from ...api.errors import ModelError
 from ...system.interrupts import is_interrupt
-from .bridged_module import Array, BridgedModule, Program, Weights
+from ..common.encoding import join_arguments, split_arguments
+from .bridged_module import Array, BridgedModule, EmbeddingFirst, Program, Weights
+from .keras_call import EMBEDDED, KerasCall
 
 
-def load_keras(path: Path, backend: str, /) -> torch.nn.Module:
+def load_keras(path: Path, backend: str, embedding: str | None = None, /) -> torch.nn.Module:
     """Load a Keras file (.keras, .h5) in safe mode, which refuses layers with Python code.
 
-    path: the file. backend: ``torch``, ``tensorflow`` or ``jax``. Raises `ModelError` if the file cannot be loaded.
+    path: the file. backend: ``torch``, ``tensorflow`` or ``jax``. embedding: name of the layer that embeds tokens, by whose output the
+    module is then differentiable. Raises `ModelError` if the file cannot be loaded, or has no such layer.
     """
     keras = _import_keras(backend)
     try:
@@ -30,9 +34,12 @@ def load_keras(path: Path, backend: str, /) -> torch.nn.Module:
         if is_interrupt(error):
             raise
         raise ModelError(f"{path} cannot be loaded by Keras in safe mode: {_shorten(error)}{_advise(error)}") from error
+    call = KerasCall(model, embedding, str(path))
     if backend == "torch":
-        return _OnTorch(model)
-    return BridgedModule(_make_jax_program(model) if backend == "jax" else _OnTensorflow(model))
+        module: torch.nn.Module = _OnTorch(call)
+    else:
+        module = BridgedModule(_make_jax_program(call) if backend == "jax" else _OnTensorflow(call))
+    return module if embedding is None else EmbeddingFirst(module, torch.tensor(call.read_embeddings()), EMBEDDED)
 
 
 def load_saved_model(path: Path, /) -> torch.nn.Module:
@@ -52,24 +59,26 @@ def load_saved_model(path: Path, /) -> torch.nn.Module:
 class _OnTorch(torch.nn.Module):
     """A Keras model on the torch backend, which is a torch module itself."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, call: KerasCall) -> None:
         super().__init__()
-        self.model = model
+        self.model, self._call = call.model, call
 
-    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        scores: torch.Tensor = self.model(_unpack(inputs), training=False)
+    def forward(self, *places: torch.Tensor, **named: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self._call(join_arguments(places, named))
         return scores
 
 
-def _make_jax_program(model: Any) -> Program:
+def _make_jax_program(call: KerasCall) -> Program:
     """Return the program of a Keras model on the JAX backend."""
     from .jax_program import JaxProgram, nest
 
-    paths = [_name_weight(variable) for variable in model.trainable_variables]
+    model = call.model
+    paths = _name_weights(model.trainable_variables)
     others = [variable.value for variable in model.non_trainable_variables]
 
-    def apply(parameters: Any, *inputs: Any) -> Any:
-        return model.stateless_call(_collect(parameters, paths), others, _unpack(inputs), training=False)[0]
+    def apply(parameters: Any, *places: Any, **named: Any) -> Any:
+        scores, _ = call(join_arguments(places, named), partial(model.stateless_call, _collect(parameters, paths), others))
+        return scores
 
     return JaxProgram(apply, nest({path: v.value for path, v in zip(paths, model.trainable_variables, strict=True)}))
 
@@ -89,25 +98,25 @@ class _TensorflowProgram(Program):
     def read_weights(self) -> Weights:
         return {path: variable.numpy() for path, variable in self._variables.items()}
 
-    def apply(self, inputs: Sequence[Any]) -> Any:
+    def apply(self, inputs: Mapping[str, Any]) -> Any:
         """Return the scores of tensors."""
         raise NotImplementedError
 
-    def run(self, weights: Weights, inputs: Sequence[Array], /) -> Array:
+    def run(self, weights: Weights, inputs: Mapping[str, Array], /) -> Array:
         import tensorflow
 
         self._hold(weights)
-        return np.asarray(self.apply([tensorflow.convert_to_tensor(each) for each in inputs]))
+        return np.asarray(self.apply({name: tensorflow.convert_to_tensor(each) for name, each in inputs.items()}))
 
-    def pull_back(self, weights: Weights, inputs: Sequence[Array], cotangents: Array, /) -> Array:
+    def pull_back(self, weights: Weights, inputs: Mapping[str, Array], by: str, cotangents: Array, /) -> Array:
         import tensorflow
 
         self._hold(weights)
-        given = [tensorflow.convert_to_tensor(each) for each in inputs]
+        given = {name: tensorflow.convert_to_tensor(each) for name, each in inputs.items()}
         with tensorflow.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(given[0])
+            tape.watch(given[by])
             scores = self.apply(given)
-        return np.asarray(tape.gradient(scores, given[0], output_gradients=tensorflow.convert_to_tensor(cotangents)))
+        return np.asarray(tape.gradient(scores, given[by], output_gradients=tensorflow.convert_to_tensor(cotangents)))
 
     def _hold(self, weights: Weights) -> None:
         if weights is not self._held:
@@ -119,12 +128,13 @@ class _TensorflowProgram(Program):
 class _OnTensorflow(_TensorflowProgram):
     """A Keras model on the TensorFlow backend."""
 
-    def __init__(self, model: Any) -> None:
-        super().__init__({_name_weight(variable): variable for variable in model.trainable_variables})
-        self._model = model
+    def __init__(self, call: KerasCall) -> None:
+        variables = call.model.trainable_variables
+        super().__init__(dict(zip(_name_weights(variables), variables, strict=True)))
+        self._call = call
 
-    def apply(self, inputs: Sequence[Any]) -> Any:
-        return self._model(_unpack(inputs), training=False)
+    def apply(self, inputs: Mapping[str, Any]) -> Any:
+        return self._call(inputs)
 
 
 class _SavedModel(_TensorflowProgram):
@@ -135,19 +145,26 @@ class _SavedModel(_TensorflowProgram):
         self._loaded, self._function = loaded, function
         self._names = list(function.structured_input_signature[1])
 
-    def apply(self, inputs: Sequence[Any]) -> Any:
-        (scores,) = self._function(**dict(zip(self._names, inputs, strict=True))).values()
+    def apply(self, inputs: Mapping[str, Any]) -> Any:
+        places, named = split_arguments(inputs)
+        outputs = self._function(**dict(zip(self._names, places, strict=False)), **named)
+        if len(outputs) != 1:
+            raise ModelError(
+                f"the function 'serving_default' has {len(outputs)} outputs ({', '.join(outputs)}); export one with one output"
+            )
+        (scores,) = outputs.values()
         return scores
 
 
-def _unpack(inputs: Sequence[Any]) -> Any:
-    """Return what Keras takes: one array, or a list of several."""
-    return inputs[0] if len(inputs) == 1 else list(inputs)
-
-
-def _name_weight(variable: Any) -> str:
-    """Return the path of a Keras variable with dots."""
-    return str(variable.path).replace(".", "_").replace("/", ".")
+def _name_weights(variables: Sequence[Any]) -> list[str]:
+    """Return the path of each Keras variable with dots. Layers of two inner models may share a path, so that repetitions get a number."""
+    seen: Counter[str] = Counter()
+    names = []
+    for variable in variables:
+        path = str(variable.path).replace(".", "_").replace("/", ".")
+        seen[path] += 1
+        names.append(path if seen[path] == 1 else f"{path}_{seen[path]}")
+    return names
 
 
 def _name_variable(variable: Any) -> str:

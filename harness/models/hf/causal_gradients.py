@@ -17,6 +17,7 @@ from ...modalities.chat import Chat, Message, list_messages
 from ...modalities.words import MARK, clip_span, shift_spans
 from ..causal.prefix_cache import Beginnings
 from ..causal.prefix_trie import Scored
+from ..checkpoint.lexicon import TokenizerLexicon
 from ..torch.attention_weights import average_heads
 from ..torch.devices import to_device
 from ..torch.signature import accepts
@@ -37,6 +38,9 @@ class CausalGradients(Differentiable):
         # If packs give the logits of a plain pass at any length, attention covers all positions, and none depends on length.
         sees_all = model.flat is not None and model.flat.max_length >= model.max_length and model.turns_at is None
         self.resumes = sees_all and self._beginnings.is_possible
+
+    def lexicon(self) -> TokenizerLexicon:
+        return TokenizerLexicon(self.tokenizer, self._model.module.get_input_embeddings())
 
     def encode(self, requests: Sequence[LogLikelihood], /) -> Encoded:
         """Encode requests with right padding, which a causal model does not see. In the baseline, prompt tokens are neutral.

@@ -95,7 +95,7 @@ def _check_encoder(config: Any, architecture: str, target: str) -> None:
 
 
 def list_features(config: Any, kind: Kind, /) -> frozenset[str]:
-    """Return what a model of this kind offers besides answers: ``gradients``, ``attention``."""
+    """Return what a model of this kind offers besides answers: ``gradients``, ``attention``, ``vocabulary``."""
     if not kind.is_differentiable:
         return frozenset()
     if kind is SEQ2SEQ:
@@ -105,4 +105,5 @@ def list_features(config: Any, kind: Kind, /) -> frozenset[str]:
         return frozenset()
     # Models with windowed attention, which list heads by stage, do not attend to all positions.
     attends = isinstance(getattr(config, "num_attention_heads", None), int)
-    return frozenset({"gradients", "attention"} if attends else {"gradients"})
+    words = {"vocabulary"} if kind is CLASSIFIER else set()
+    return frozenset({"gradients"} | words | ({"attention"} if attends else set()))

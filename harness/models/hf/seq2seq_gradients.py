@@ -12,6 +12,7 @@ import torch
 
 from ...api.model import Differentiable, Encoded
 from ...api.requests import LogLikelihood
+from ..checkpoint.lexicon import TokenizerLexicon
 from ..common.text_prompts import require_text
 from ..torch.padding import mask_right, pad_right
 from ..torch.swapped_embeddings import swap_embeddings
@@ -27,6 +28,9 @@ class Seq2SeqGradients(Differentiable):
         self._model = model
         self.module = model.module
         self.tokenizer = model.tokenizer
+
+    def lexicon(self) -> TokenizerLexicon:
+        return TokenizerLexicon(self.tokenizer, self._get_encoder().get_input_embeddings())
 
     def encode(self, requests: Sequence[LogLikelihood], /) -> Encoded:
         """Encode the requests with right padding. In the baseline, the tokens of the text are padding tokens, which are attended to."""

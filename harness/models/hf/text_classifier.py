@@ -15,6 +15,7 @@ from transformers import AutoModelForSequenceClassification
 from ...api.model import Differentiable, Encoded, Pass
 from ...api.requests import Classify, Logits
 from ...engine.packing import fill_packs
+from ..checkpoint.lexicon import TokenizerLexicon
 from ..checkpoint.text_reader import TextReader, Tokens, choose_padding
 from ..checkpoint.tokens import check_tokens
 from ..common.labels import find_columns
@@ -88,6 +89,9 @@ class HFTextClassifier(HFTextModel, TextReader, Differentiable):
 
     def differentiable(self) -> HFTextClassifier:
         return self
+
+    def lexicon(self) -> TokenizerLexicon:
+        return TokenizerLexicon(self.tokenizer, self.module.get_input_embeddings())
 
     def encode(self, requests: Sequence[Classify], /) -> Encoded:
         batch = [self.split(request)[0] for request in requests]

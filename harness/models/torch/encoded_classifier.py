@@ -19,9 +19,12 @@ from ...api.model import Differentiable, Encoded
 from ...api.requests import Classify, Logits, Request, Response
 from ...modalities.base import require_modality
 from ...modalities.inputs import measure_size
-from ..common.encoding import OFFSETS, call_encode
+from ...modalities.words import Spans
+from ..common.encoding import OFFSETS, call_encode, read_spans, split_arguments
 from .devices import to_device
+from .encoded_lexicon import EncodedLexicon
 from .randomised import randomise
+from .token_ids import find_token_ids
 from .user_module import UserModule
 
 if TYPE_CHECKING:
@@ -62,8 +65,9 @@ class EncodedClassifier(UserModule, Differentiable):
         assert self._source.encode is not None
         named = call_encode(self._source.encode, modality.bare(request.input), self.name)
         offsets = named.pop(OFFSETS, None)
-        spans = tuple((int(start), int(end)) for start, end in offsets[0]) if offsets is not None else ()
         tensors = {name: _to_tensor(value, self.dtype) for name, value in named.items()}
+        ids = find_token_ids(tensors) if offsets is not None else None
+        spans = read_spans(offsets, tensors[ids].shape[1], self.name) if ids is not None else ()
         return (Inputs(tensors, spans, measure_size(request.input), request.labels),)
 
     def length(self, unit: Inputs, /) -> int:
@@ -87,8 +91,8 @@ class EncodedClassifier(UserModule, Differentiable):
         return {name: to_device(torch.cat([unit.named[name] for unit in batch]), self.device) for name in batch[0].named}
 
     def _run(self, named: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        places = [tensor for name, tensor in named.items() if name.isdecimal()]
-        output: torch.Tensor = self.module(*places, **{name: tensor for name, tensor in named.items() if not name.isdecimal()})
+        places, options = split_arguments(named)
+        output: torch.Tensor = self.module(*places, **options)
         return output
 
     # ── gradients ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -97,6 +101,21 @@ class EncodedClassifier(UserModule, Differentiable):
         if not self._source.has_gradients:
             raise CapabilityError(f"model {self.name!r} gives no gradients: {self._source.instead}")
         return self
+
+    def lexicon(self) -> EncodedLexicon:
+        if not self._source.vocabulary:
+            raise CapabilityError(f"model {self.name!r} does not tell its words: {self._source.unnamed_words}")
+        (unit,) = self.split(Classify("a"))
+        embedding, _ = self._find_embedding(self._stack([unit]))
+        return EncodedLexicon(self._source.vocabulary, self._tokenize, embedding)
+
+    def _tokenize(self, text: str) -> tuple[list[int], Spans]:
+        (unit,) = self.split(Classify(text))
+        name = find_token_ids(unit.named)
+        assert name is not None
+        read = zip(unit.named[name][0].tolist(), unit.spans, strict=True)
+        kept = [(token, span) for token, span in read if span != (0, 0)]
+        return [token for token, _ in kept], [span for _, span in kept]
 
     def encode(self, requests: Sequence[Classify], /) -> Encoded:
         batch = [self.split(request)[0] for request in requests]
@@ -126,9 +145,10 @@ class EncodedClassifier(UserModule, Differentiable):
 
     def _find_embedding(self, named: Mapping[str, torch.Tensor]) -> tuple[torch.nn.Embedding, torch.Tensor]:
         """Return the layer that embeds the tokens, and the tokens [B, L]. Raises `CapabilityError` unless it runs once per pass."""
-        ids_BL = named.get("input_ids", next((tensor for tensor in named.values() if not tensor.is_floating_point()), None))
-        if ids_BL is None:
+        name = find_token_ids(named)
+        if name is None:
             raise CapabilityError(f"model {self.name!r} gives no gradients: its encode function returns no token ids")
+        ids_BL = named[name]
         if self._embedding is None:
             found: list[torch.nn.Embedding] = []
 

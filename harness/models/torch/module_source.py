@@ -12,6 +12,7 @@ from ...api.model import Model, ModelInfo
 from ...api.model_source import ModelSource
 from ..common.encoding import OFFSETS, Encode, try_encode
 from ..common.outputs import check_outputs
+from ..common.vocabulary import Words, read_vocabulary
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,10 +25,12 @@ class ModuleSource(ModelSource):
     """Base of sources of classifiers with a torch module. A subclass defines `build`, and `parts` if the module does not tell all.
 
     libraries: the libraries that compute its answers.
+    has_own_dtype: whether it computes in the number format of its weights, whatever is asked for.
     target: the model's name in messages. The other parameters are those of `TorchModule`.
     """
 
     libraries: tuple[str, ...] = ("torch",)
+    has_own_dtype = False
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class ModuleSource(ModelSource):
         multi_label: bool,
         input: str,
         encode: str | Encode | None,
+        vocabulary: Words | None,
         channels: int,
         size: list[int] | None,
         version: str,
@@ -57,6 +61,9 @@ class ModuleSource(ModelSource):
                 else "encode is for texts, pairs and sounds; set input to text, pair or audio, or remove encode"
             )
         self.input, self.encode = input, resolve(encode) if isinstance(encode, str) else encode
+        if vocabulary is not None and input != "text":
+            raise ConfigError("vocabulary is for texts; set input to text, or remove vocabulary")
+        self.vocabulary = read_vocabulary(vocabulary)
 
     @abstractmethod
     def build(self) -> nn.Module:
@@ -68,8 +75,9 @@ class ModuleSource(ModelSource):
         return [module]
 
     def inspect(self) -> ModelInfo:
-        instead = {} if self.has_gradients else {"gradients": self.instead}
+        instead = {"gradients": self.instead, "vocabulary": self.unnamed_words}
         features = {"gradients"} if self.has_gradients else set[str]()
+        features |= {"vocabulary"} if self.has_gradients and self.vocabulary else set()
         return ModelInfo({"classify": {self.input}}, features, self.labels, is_multi_label=self.multi_label, instead=instead)
 
     def load(self, device: str, dtype: str, /) -> Model:
@@ -97,6 +105,13 @@ class ModuleSource(ModelSource):
         if self.encode is None or example is None:
             return False
         return OFFSETS in try_encode(self.encode, example, f"the encode function of {self.target}") and self.input == "text"
+
+    @property
+    def unnamed_words(self) -> str:
+        """What to do for attacks that insert words."""
+        if self.input != "text":
+            return "it takes no texts"
+        return "name words that attacks may insert with the model setting 'vocabulary', or use an attack that needs none: deepwordbug"
 
     @property
     def instead(self) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...api.import_target import resolve
 from ..common.encoding import Encode
+from ..common.vocabulary import Words
 from .module_source import ModuleSource
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class TorchModule(ModuleSource):
     encode: for all but images, ``module:function`` or ``file.py:function`` of a function from a list of inputs to what the module takes: a
         tensor, a tuple, or tensors by name, with one row per input. If it also returns ``offset_mapping``, the (start, end) of each token
         in the text as tokenizers of transformers give it, the model has gradients with respect to its token embeddings.
+    vocabulary: words that attacks may insert (``hotflip``): a text file with a word a line, ``file.py:function`` of a function that returns
+        them, or a list.
     channels: 1 or 3.
     size: [height, width] to which images are resized (bilinear, antialiased); None for no resizing.
     version: version of all that the fingerprint cannot include; change it when that changes.
@@ -42,13 +45,14 @@ class TorchModule(ModuleSource):
         multi_label: bool = False,
         input: str = "image",
         encode: str | Encode | None = None,
+        vocabulary: Words | None = None,
         channels: int = 3,
         size: list[int] | None = None,
         version: str = "",
     ) -> None:
         super().__init__(
             target if isinstance(target, str) else type(target).__qualname__, labels=labels, outputs=outputs, multi_label=multi_label,
-            input=input, encode=encode, channels=channels, size=size, version=version,
+            input=input, encode=encode, vocabulary=vocabulary, channels=channels, size=size, version=version,
         )  # fmt: skip
         self._made: Any = resolve(target) if isinstance(target, str) else target
 

@@ -31,7 +31,8 @@ class UserModule(NamedScores):
         """Build the module, and set the attributes. Raises `ModelError` if the target gives none."""
         self.name, self.labels = source.target, source.labels
         self.device = pick_device(device)
-        self.dtype = pick_dtype(dtype, self.device, None)
+        own = source.has_own_dtype and dtype not in ("auto", "float32")
+        self.dtype = pick_dtype("float32" if own else dtype, self.device, None)
         try:
             module = source.build()
         except UserError:
@@ -47,6 +48,8 @@ class UserModule(NamedScores):
         settings = (self.dtype, *source.settings())
         parts = [*source.parts(self.module), *([source.encode] if source.encode is not None else [])]
         self.fingerprint, self._unknown = fingerprint_program(source.target, parts, settings, source.version, source.libraries)
+        if own:
+            self._unknown += (f"its framework computes in the number format of its weights, so dtype {dtype} is not applied",)
         self.notes = self._unknown
 
     def to_logits(self, scores_BK: torch.Tensor, /) -> torch.Tensor:

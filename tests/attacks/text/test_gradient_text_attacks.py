@@ -15,6 +15,7 @@ from windtunnel.attacks.text.hotflip import HotFlip, estimate_gain
 from windtunnel.attacks.text.whole_words import Vocabulary, build_vocabulary, compute_slopes, find_tokens
 from windtunnel.attacks.text.word_search import is_word, start_searches
 from windtunnel.harness.api.errors import CapabilityError, ConfigError
+from windtunnel.harness.api.lexicon import Lexicon
 from windtunnel.harness.api.requests import Classify
 from windtunnel.harness.api.samples import Sample, SampleRng
 from windtunnel.harness.api.task import Task
@@ -118,7 +119,7 @@ def test_the_vocabulary_is_of_whole_words(name: str) -> None:
 # ── a bag of embeddings ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class WordBag(Bag):
+class WordBag(Bag, Lexicon):
     """Logits are the sum of the words' embeddings times W: the best swap raises e W by most. ``scale`` 0: all logits are 0.
 
     ``misread``: a text that the tokenizer reads as something else.
@@ -132,26 +133,23 @@ class WordBag(Bag):
         super().__init__()
         self.table = torch.nn.Embedding.from_pretrained(torch.stack([self.embedding(word) for word in self.words]))
         self.module.weight.data *= scale
-        self.module.get_input_embeddings = lambda: self.table  # type: ignore[assignment]
-        self.tokenizer = self
 
-    all_special_ids = (0,)
+    def lexicon(self) -> Lexicon:
+        return self
 
     def tokens(self, text: str) -> list[tuple[int, int]]:
         return list(word_spans(text))
 
-    def get_vocab(self) -> dict[str, int]:
-        return {word: i for i, word in enumerate(self.words)}
+    def list_tokens(self) -> list[tuple[int, str]]:
+        return list(enumerate(self.words))[1:]
 
-    def batch_decode(self, rows: list[list[int]], clean_up_tokenization_spaces: bool) -> list[str]:
-        return [" ".join(self.words[i] for i in row) for row in rows]
-
-    def __call__(self, texts: Any, **how: Any) -> dict[str, Any]:
-        if isinstance(texts, str):
-            return {name: rows[0] for name, rows in self([texts]).items()}
+    def tokenize(self, texts: Sequence[str], /) -> list[tuple[list[int], Any]]:
         spans = [self.tokens(text) for text in texts]
         ids = [[self.words.index(text[a:b]) * (text != self.misread) for a, b in row] for text, row in zip(texts, spans, strict=True)]
-        return {"input_ids": ids, "offset_mapping": spans}
+        return list(zip(ids, spans, strict=True))
+
+    def embed(self, ids_N: Sequence[int], /) -> torch.Tensor:
+        return self.table(torch.tensor(ids_N)).detach()
 
     def value(self, word: str) -> float:
         """How much a word speaks for the second class."""
@@ -433,8 +431,8 @@ def test_what_is_no_text_of_a_known_class_is_an_error_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("attack", [HotFlip(), GradientWordSwap()])
-def test_a_model_without_token_embeddings_is_told_what_is_needed(attack: Any) -> None:
-    with pytest.raises(CapabilityError, match="tokenizer and token embeddings"):
+def test_a_model_without_a_vocabulary_is_told_what_is_needed(attack: Any) -> None:
+    with pytest.raises(CapabilityError, match="does not tell its tokens; use an attack that only needs answers"):
         twins_of(attack, tiny.engine(Bag()), [Sample("b", "good", 0, BAG_LABELS)])
 
 

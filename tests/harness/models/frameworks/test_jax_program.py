@@ -30,10 +30,10 @@ def in_torch(values: torch.Tensor) -> torch.Tensor:
 
 
 def assert_equal_to_torch(made: Any, given: Any = None) -> None:
-    """Scores and gradients of batches of several sizes, among them those that are no power of two."""
+    """Scores and gradients of batches of several sizes, among them those of several passes."""
     torch.manual_seed(0)
     module = BridgedModule(make_jax_program(made, given, "net"))
-    for size in (1, 3, 8):
+    for size in (1, 3, 8, 75):
         values, weights = torch.randn(size, 6, requires_grad=True), torch.randn(size, 3)
         ours, theirs = module(values), in_torch(values)
         assert torch.allclose(ours, theirs, atol=1e-5)
@@ -98,3 +98,39 @@ def test_flax_modules() -> None:
             return self.second(nnx.tanh(self.first(values)))
 
     assert_equal_to_torch(Nnx(), {"first.kernel": FIRST, "second.kernel": SECOND})
+
+
+def test_parameters_by_names_that_have_dots_or_are_those_of_a_module() -> None:
+    flat = {"first.kernel": FIRST, "type": SECOND}
+
+    def by_name(parameters: Any, values: Any) -> Any:
+        return apply({"first": {"kernel": parameters["first.kernel"]}, "others": [parameters["type"]]}, values)
+
+    assert_equal_to_torch((by_name, flat))
+    with pytest.raises(ModelError, match=r"two parameters have the path 'first\.kernel'"):
+        make_jax_program((apply, {"first.kernel": FIRST, "first": {"kernel": FIRST}}), None, "net")
+
+
+def test_inputs_have_names_or_places() -> None:
+    def scaled(parameters: Any, values: Any, *, scale: Any) -> Any:
+        return apply(parameters, values) * scale[:, None]
+
+    module = BridgedModule(make_jax_program((scaled, PARAMETERS), None, "net"))
+    values, scale = torch.randn(3, 6), torch.rand(3, requires_grad=True)
+    scores = module(values, scale=scale)
+    assert torch.allclose(scores, in_torch(values) * scale[:, None], atol=1e-5)
+    (slope,) = torch.autograd.grad(scores.sum(), scale)
+    assert torch.allclose(slope, in_torch(values).sum(1), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("made", "what"),
+    [
+        (lambda values: {"logits": values}, "a dict"),
+        (lambda values: values.sum(), "a number"),
+        (lambda values: (values, values), "a tuple"),
+    ],
+)
+def test_what_is_no_array_of_scores(made: Any, what: str) -> None:
+    with pytest.raises(ModelError, match=f"returned {what}; return one array of class scores"):
+        BridgedModule(make_jax_program(made, None, "net"))(torch.zeros(2, 3))

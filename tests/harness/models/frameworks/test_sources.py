@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -9,119 +12,51 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import windtunnel as wt
 from windtunnel.harness.api.errors import CapabilityError, ConfigError, ModelError
 from windtunnel.harness.api.requests import Classify
 from windtunnel.harness.models.frameworks.jax_source import JaxFunction
 from windtunnel.harness.models.frameworks.keras_source import KerasFile
 from windtunnel.harness.models.torch.source import TorchModule
-from windtunnel.tests import tiny
+from windtunnel.tests import ports, tiny
 
 LABELS = ["dark", "bright"]
 
 needs_keras = pytest.mark.skipif(find_spec("keras") is None, reason="needs keras")  # not imported, which would fix its backend
 
-_IMAGES = """
-import numpy as np
-
-draws = np.random.default_rng(0)
-KERNEL, HEAD = draws.normal(size=(3, 3, 3, 8)).astype(np.float32) / 3, draws.normal(size=(8, 2)).astype(np.float32)
+# ── whole runs ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def make_torch():
-    import torch
-
-    class Net(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.kernel = torch.nn.Parameter(torch.from_numpy(KERNEL).permute(3, 2, 0, 1).contiguous())
-            self.head = torch.nn.Parameter(torch.from_numpy(HEAD))
-
-        def forward(self, pixels):
-            return torch.tanh(torch.nn.functional.conv2d(pixels, self.kernel)).mean((2, 3)) @ self.head
-
-    return Net()
-
-
-def make_jax():
-    import jax
-    import jax.numpy as jnp
-
-    def apply(parameters, pixels):
-        hidden = jax.lax.conv_general_dilated(pixels, parameters["kernel"], (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
-        return jnp.tanh(hidden).mean((1, 2)) @ parameters["head"]
-
-    return apply, {"kernel": KERNEL, "head": HEAD}
-
-
-def save_keras(path):
-    import keras
-
-    net = keras.Sequential([
-        keras.Input((None, None, 3)), keras.layers.Conv2D(8, 3, activation="tanh", use_bias=False),
-        keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2, use_bias=False),
-    ])
-    net.set_weights([KERNEL, HEAD])
-    net.save(path)
-
-
-def rows():
-    pixels = np.random.default_rng(1).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
-    return [{"image": image, "label": ["dark", "bright"][index % 2]} for index, image in enumerate(pixels)]
-"""
-
-_TASK = """
-family: image_classification
-data: {python: "nets.py:rows"}
-image: image
-label: label
-labels: [dark, bright]
-metrics: [accuracy]
-"""
-
-
-def write_files(folder: Path) -> None:
-    (folder / "nets.py").write_text(_IMAGES)
-    (folder / "pictures.yaml").write_text(_TASK)
-
-
-def run_beside_torch(folder: Path, other: dict[str, Any]) -> None:
-    """Scores, PGD's perturbed images and integrated gradients agree, sample by sample."""
-    models = {"torch": {"model": f"torch:{folder}/nets.py:make_torch", "labels": LABELS}, "other": {"labels": LABELS, **other}}
-    run = wt.evaluate(
-        models, str(folder / "pictures.yaml"), attacks=[{"attack": "pgd", "epsilon": 0.03, "steps": 5}], probes=["integrated_gradients"],
-        folder=folder / "run",
-    )  # fmt: skip
-    frame = run.samples()
-    assert run.scorecard.complete
-    assert run.scorecard.num_failed == 0
-    sides = [frame[frame["model"] == name].drop(columns="model").reset_index(drop=True) for name in ("torch", "other")]
-    assert len(sides[0]) == len(sides[1]) > 24
-    # Random weights are drawn by the name of a tensor.
-    scores = [column for column in frame.columns if column.startswith("score.") and "randomised" not in column]
-    assert len(scores) > 4
-    for column in scores:
-        values = [side[column].to_numpy(dtype=float, na_value=np.nan) for side in sides]
-        np.testing.assert_allclose(*values, atol=1e-4, err_msg=column)
-
-
-def test_a_jax_network_is_attacked_and_explained_as_in_torch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["mlp", "cnn"])
+def test_a_jax_network_is_attacked_and_explained_as_in_torch(kind: str, tmp_path: Path) -> None:
     pytest.importorskip("jax")
-    write_files(tmp_path)
-    run_beside_torch(tmp_path, {"model": f"jax:{tmp_path}/nets.py:make_jax"})
+    ports.write_images(tmp_path)
+    ports.compare_images(tmp_path, kind, {"model": f"jax:{tmp_path}/nets.py:make_jax_{kind}"})
+
+
+def test_a_transformer_in_jax_is_attacked_and_explained_as_by_transformers(tmp_path: Path) -> None:
+    pytest.importorskip("jax")
+    ports.write_texts(tmp_path)
+    nets = f"{tmp_path}/forms/nets.py"
+    made = {"model": f"jax:{nets}:make_jax", "encode": f"{nets}:encode", "embedding": "bert.embeddings.word_embeddings.weight"}
+    ports.compare_texts(tmp_path, made)
+
+
+def test_a_transformer_as_a_module_is_attacked_and_explained_as_by_transformers(tmp_path: Path) -> None:
+    ports.write_texts(tmp_path)
+    nets = f"{tmp_path}/forms/nets.py"
+    ports.compare_texts(tmp_path, {"model": f"torch:{nets}:make_torch", "encode": f"{nets}:encode"}, ("hotflip", "gradient_word_swap"))
 
 
 @needs_keras
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras 3.15 with numpy 2.4
-def test_a_keras_file_is_attacked_and_explained_as_in_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_files(tmp_path)
-    monkeypatch.setenv("KERAS_BACKEND", "torch")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    import nets  # type: ignore[import-not-found]
-
-    nets.save_keras(tmp_path / "net.keras")
-    monkeypatch.delitem(__import__("sys").modules, "nets")
-    run_beside_torch(tmp_path, {"model": f"keras:{tmp_path}/net.keras"})
+@pytest.mark.parametrize("backend", ["torch", "jax", "tensorflow"])
+def test_keras_files_are_attacked_and_explained_as_in_torch(backend: str, tmp_path: Path) -> None:
+    """An MLP, a CNN and a transformer, on a backend in a process of its own."""
+    if find_spec(backend) is None:
+        pytest.skip(f"needs {backend}")
+    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    line = [sys.executable, "-m", "windtunnel.tests.ports", backend, str(tmp_path)]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 # ── texts ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -177,7 +112,7 @@ def test_texts_have_gradients_by_the_embeddings_that_jax_names(monkeypatch: pyte
     assert "gradients" not in without.inspect().features
     with pytest.raises(CapabilityError, match="name the parameter with the token embeddings with the model setting 'embedding'"):
         without.load("cpu", "float32").differentiable()
-    with pytest.raises(ModelError, match="no parameter 'words' holds token embeddings"):
+    with pytest.raises(ModelError, match=r"no parameter 'words' of .* holds token embeddings .*: head, table"):
         JaxFunction(here, embedding="words", **shared).load("cpu", "float32")
     with pytest.raises(ConfigError, match="embedding is for texts"):
         JaxFunction(here, embedding="table")

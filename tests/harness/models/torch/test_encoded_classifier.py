@@ -77,6 +77,29 @@ def test_without_spans_there_are_no_gradients_and_the_way_out_is_said() -> None:
         made.load("cpu", "auto").differentiable()
 
 
+@pytest.mark.parametrize("spans", [torch.zeros(1, 3, 2), torch.zeros(1, 2), torch.zeros(1, 9, 3)])
+def test_spans_that_are_not_those_of_the_tokens_are_refused(spans: torch.Tensor) -> None:
+    made = source(encode=lambda texts: {**encode(texts), "offset_mapping": spans})
+    with pytest.raises(ModelError, match=r"one \(start, end\) for each of the 4 tokens; it has the shape"):
+        tiny.engine(made.load("cpu", "auto")).run([Classify("the cat", LABELS)])
+
+
+def test_words_come_from_a_list_a_file_or_a_function(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("cat\n\ndog\ncat\nunheardof\n##s\n")
+    (tmp_path / "words.py").write_text("def words():\n    return ['cat', 'dog', 'unheardof', '##s']\n")
+    for words in (["cat", "dog", "unheardof", "##s"], str(tmp_path / "words.txt"), f"{tmp_path}/words.py:words"):
+        made = source(vocabulary=words)
+        assert "vocabulary" in made.inspect().features
+        lexicon = made.load("cpu", "auto").differentiable().lexicon()
+        ids = tiny.shared("bert").tokenizer(["cat", "dog"], add_special_tokens=False)["input_ids"]
+        assert lexicon.list_tokens() == [(ids[0][0], "cat"), (ids[1][0], "dog")]
+        assert lexicon.tokenize(["a  cat"])[0][1] == [(0, 1), (3, 6)]
+        assert torch.equal(lexicon.embed(ids[0]), tiny.shared("bert").lexicon().embed(ids[0]))
+    assert "model setting 'vocabulary'" in source().inspect().describe_lack(frozenset({"vocabulary"}))
+    with pytest.raises(CapabilityError, match="does not tell its words: name words"):
+        source().load("cpu", "auto").differentiable().lexicon()
+
+
 class Loudness(torch.nn.Module):
     def forward(self, waves: torch.Tensor, rates: torch.Tensor) -> torch.Tensor:
         loud = waves.square().mean(1)
@@ -108,6 +131,11 @@ def test_sounds_of_different_lengths_are_not_padded() -> None:
         ({"input": "texts"}, ConfigError, "Did you mean 'text'"),
         ({"encode": lambda texts: 3}, ModelError, "'0' is a int"),
         ({"encode": lambda texts: torch.zeros(2, 3)}, ModelError, "'0' has 2 rows for one input"),
+        ({"encode": lambda texts: np.array([["a", "word"]])}, ModelError, "must return arrays of numbers; '0' holds <U4"),
+        ({"encode": lambda texts: ([["a", "word"]],)}, ModelError, "must return arrays of numbers; '0' holds <U4"),
+        ({"input": "image", "encode": None, "vocabulary": ["good"]}, ConfigError, "vocabulary is for texts"),
+        ({"vocabulary": "/nowhere.txt"}, ModelError, "'/nowhere.txt' cannot be read .* with a word a line"),
+        ({"vocabulary": [" "]}, ModelError, "has no words"),
         ({"encode": lambda texts: {}["ids"]}, ModelError, "raised KeyError for the input 'a word'"),
     ],
 )
