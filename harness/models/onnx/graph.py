@@ -7,6 +7,7 @@ https://protobuf.dev/programming-guides/encoding/ describes the bytes.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,12 @@ from ...api.errors import ModelError
 
 _GRAPH = 7
 """Field of a model."""
-_INITIALIZER, _INPUT, _OUTPUT = 5, 11, 12
+_NODE, _INITIALIZER, _INPUT, _OUTPUT, _SPARSE = 1, 5, 11, 12, 15
 """Fields of a graph."""
+_FUNCTION, _FUNCTION_NODE, _ATTRIBUTE = 25, 7, 5
+"""Fields of a model, of a function and of a node."""
+_DEEPEST = 60
+"""Maximum depth of parts in parts."""
 _TYPES = {
     1: "float32", 2: "uint8", 3: "int8", 5: "int16", 6: "int32", 7: "int64", 8: "string", 9: "bool", 10: "float16", 11: "float64",
     16: "bfloat16",
@@ -72,7 +77,7 @@ def read_graph(path: Path, /) -> Graph:
     if not graph.inputs or not graph.outputs:
         raise ModelError(f"{str(path)!r} is not an ONNX graph: it has no inputs and outputs; export or copy it again")
     for name in graph.data_files:
-        if Path(name).is_absolute() or ".." in Path(name).parts:
+        if Path(name).is_absolute() or ".." in re.split(r"[/\\]", name):
             raise ModelError(f"{path.name!r} keeps weights in {name!r}, outside of its folder; export it again")
         if not (path.parent / name).is_file():
             raise ModelError(f"{str(path)!r} keeps its weights in {name!r}, which is missing; copy that file into the same folder")
@@ -85,6 +90,8 @@ def _read_model(stream: BinaryIO, size: int) -> Graph:
     weights: set[str] = set()
     files: dict[str, None] = {}
     for field, length in _walk(stream, size):
+        if field == _FUNCTION:
+            files.update(_find_files(stream, length, "function"))
         if field != _GRAPH:
             continue
         for part, part_length in _walk(stream, length):
@@ -94,8 +101,34 @@ def _read_model(stream: BinaryIO, size: int) -> Graph:
                 files.update({file: None} if file else {})
             elif part in (_INPUT, _OUTPUT):
                 (inputs if part == _INPUT else outputs).append(_read_tensor(stream, part_length))
+            elif part in (_NODE, _SPARSE):
+                files.update(_find_files(stream, part_length, "node" if part == _NODE else "sparse"))
     # Older exports list the weights among the inputs.
     return Graph(tuple(one for one in inputs if one.name not in weights), tuple(outputs), tuple(files))
+
+
+_CONTENT: dict[str, dict[int, str]] = {
+    "function": {_FUNCTION_NODE: "node"},
+    "node": {_ATTRIBUTE: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "graph": {_NODE: "node", _INITIALIZER: "tensor", _SPARSE: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+}
+"""The fields of each part that hold further parts: the branches of a condition have weights of their own."""
+
+
+def _find_files(stream: BinaryIO, size: int, kind: str, depth: int = 0) -> dict[str, None]:
+    """Return the files that hold the weights inside a part of a graph. Raises `ValueError` if parts nest too deeply."""
+    if depth > _DEEPEST:
+        raise ValueError("nested too deeply")
+    if kind == "tensor":
+        _, file = _read_weight(stream, size)
+        return {file: None} if file else {}
+    files: dict[str, None] = {}
+    for field, length in _walk(stream, size):
+        if field in _CONTENT[kind]:
+            files.update(_find_files(stream, length, _CONTENT[kind][field], depth + 1))
+    return files
 
 
 def _read_weight(stream: BinaryIO, size: int) -> tuple[str, str]:

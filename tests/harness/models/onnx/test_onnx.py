@@ -99,6 +99,38 @@ def test_weights_lie_in_a_second_file(tmp_path: Path) -> None:
         Onnx(str(tmp_path)).inspect()
 
 
+def make_graph(place: str, location: str) -> Any:
+    """A graph of pixels with one weight in a file: at the top, in a node, in a branch of a condition, or in a function."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    weight = helper.make_tensor("w", TensorProto.FLOAT, [2], b"\0" * 8, raw=True)
+    weight.ClearField("raw_data")
+    weight.data_location = TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value=location)
+    constant = helper.make_node("Constant", [], ["w"], value=weight)
+    inner = helper.make_graph([constant], "inner", [], [helper.make_tensor_value_info("w", TensorProto.FLOAT, [2])])
+    branch = helper.make_node("If", ["c"], ["w"], then_branch=inner, else_branch=inner)
+    nodes = {"top": [], "node": [constant], "branch": [branch], "function": []}[place]
+    pixels = helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, [1, 3, 2, 2])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 2])
+    graph = helper.make_graph(nodes, "g", [pixels], [logits], [weight] if place == "top" else [])
+    opset = [helper.make_opsetid("", 18)]
+    function = helper.make_function("own", "F", [], ["w"], [constant], opset)
+    return helper.make_model(graph, functions=[function] if place == "function" else [], opset_imports=opset, ir_version=onnx.IR_VERSION)
+
+
+@pytest.mark.parametrize("place", ["top", "node", "branch", "function"])
+@pytest.mark.parametrize("location", ["../../etc/passwd", "/etc/passwd", "..\\secret"])
+def test_weights_outside_of_the_folder_are_refused_wherever_they_are_named(place: str, location: str, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(make_graph(place, location).SerializeToString())
+    with pytest.raises(ModelError, match="outside of its folder"):
+        Onnx(str(tmp_path)).inspect()
+    (tmp_path / "model.onnx").write_bytes(make_graph(place, "w.bin").SerializeToString())
+    with pytest.raises(ModelError, match=r"keeps its weights in 'w\.bin', which is missing"):
+        Onnx(str(tmp_path)).inspect()
+
+
 def test_a_graph_of_fixed_shapes_is_filled_up(tmp_path: Path) -> None:
     copied("bert", tmp_path)
     tokenizer = tiny.shared("bert").tokenizer
