@@ -67,6 +67,7 @@ class Callable(ModelSource):
         self.outputs, self.multi_label = outputs, multi_label
         self.labels = tuple(str(label) for label in labels or ())
         self.target = target if isinstance(target, str) else getattr(target, "__qualname__", type(target).__qualname__)
+        self.own_notes: tuple[str, ...] = ()
         self.function = resolve(target) if isinstance(target, str) else target
         if not callable(self.function):
             raise ConfigError(f"{target} is a {type(self.function).__name__}, not a function")
@@ -136,7 +137,7 @@ class _Classifier(_CallableModel):
                 f"{self.name} returned {len(wrong or rows[0])} class scores; its labels are {len(names or rows[0])} ({', '.join(names)})"
             )
         logits_BC = self._outputs.of_rows(np.array(rows), num_classes)
-        self.notes = (*self._unknown, *self._outputs.notes)
+        self.notes = (*self._unknown, *self._outputs.notes, *self._source.own_notes)
         columns = find_columns(names or tuple(map(str, range(logits_BC.shape[1]))), requested)
         return [Logits(tuple(row), is_multi_label=self._source.multi_label) for row in logits_BC[:, columns].tolist()]
 

@@ -48,6 +48,7 @@ class Sklearn(ModelSource):
             raise ConfigError(f"input must be {' or '.join(_INPUTS)}, not {input!r}")
         self.target, self.input, self.trusted, self.trust_pickle = target, input, list(trusted or ()), trust_pickle
         self.labels = labels
+        self._is_compared = False
 
     def inspect(self) -> ModelInfo:
         notes = (_PICKLED,) if self._path.suffix in _PICKLES else ()
@@ -56,7 +57,9 @@ class Sklearn(ModelSource):
 
     def load(self, device: str, dtype: str, /) -> Model:
         outputs = "probabilities" if self._has_probabilities else "logits"
-        model = Callable(self._score, input=self.input, outputs=outputs, labels=list(self._names), version="1").load(device, dtype)
+        source = Callable(self._score, input=self.input, outputs=outputs, labels=list(self._names), version="1")
+        self._source = source
+        model = source.load(device, dtype)
         model.name = self.target
         libraries = sorted(list_versions(_LIBRARIES).items())
         model.fingerprint = digest_parts((digest_file(self._path),), (self.input, self._names, libraries, answer_code()))
@@ -64,11 +67,25 @@ class Sklearn(ModelSource):
 
     def _score(self, values: list[Any]) -> np.ndarray:
         inputs = values if self.input == "text" else np.stack([_flatten(pixels) for pixels in values])
-        if self._has_probabilities:
-            scores: np.ndarray = self._pipeline.predict_proba(inputs)
-            return scores
-        scores = np.asarray(self._pipeline.decision_function(inputs))
+        give = self._pipeline.predict_proba if self._has_probabilities else self._pipeline.decision_function
+        scores = np.asarray(give(inputs))
+        if scores.shape[1:] not in ((), (1,), (len(self._names),)) or (self._has_probabilities and abs(scores.sum(1) - 1).max() > 0.01):
+            raise ModelError(
+                f"{self.target!r} gives scores {list(scores.shape)} that are not those of {len(self._names)} classes of which one holds; "
+                "wrap it in a Python function: callable:FILE.py:function (several labels: with multi_label: true)"
+            )
+        if not self._is_compared:
+            self._is_compared = True
+            self._compare(inputs, scores)
         return scores[:, None] if scores.ndim == 1 else scores
+
+    def _compare(self, inputs: Any, scores: np.ndarray) -> None:
+        """Note predictions that are not the class of the largest score: some classifiers decide by a threshold of their own."""
+        chosen = scores.argmax(1) if scores.ndim == 2 and scores.shape[1] > 1 else (scores.ravel() > 0).astype(int)
+        num = int((np.asarray(self._pipeline.predict(inputs)) != np.asarray(self._pipeline.classes_)[chosen]).sum())
+        if num:
+            note = f"its predict() gives another class than its scores for {num} of the first {len(chosen)} inputs; the scores count"
+            self._source.own_notes = (note,)
 
     @cached_property
     def _path(self) -> Path:
@@ -121,7 +138,9 @@ class Sklearn(ModelSource):
 
     @cached_property
     def _names(self) -> tuple[str, ...]:
-        """The class names. Raises `ModelError` if ``labels`` has another number of them."""
+        """The class names. Raises `ModelError` for several outputs, or if ``labels`` has another number of them."""
+        if isinstance(self._pipeline.classes_, list):
+            raise ModelError(f"{self.target!r} has several outputs per input; wrap it in a Python function: callable:FILE.py:function")
         names = tuple(map(str, self._pipeline.classes_))
         if self.labels is not None and len(self.labels) != len(names):
             raise ModelError(f"{self.target!r} has {len(names)} classes ({', '.join(names)}), but 'labels' names {len(self.labels)}")

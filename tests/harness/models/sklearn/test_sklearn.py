@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC, LinearSVC
 from windtunnel.harness.api.errors import ConfigError, ModelError
 from windtunnel.harness.api.requests import Classify
 from windtunnel.harness.modalities.image import Image
@@ -67,6 +70,42 @@ def test_a_pickle_is_read_only_if_it_is_trusted_and_that_is_noted(tmp_path: Path
     source = Sklearn(path, trust_pickle=True)
     assert "is a pickle, whose code was run" in source.inspect().notes[0]
     assert len(tiny.engine(source.load("cpu", "auto")).run([Classify("good")])) == 1
+
+
+def run(source: Sklearn, texts: list[str]) -> tuple[list[Any], tuple[str, ...]]:
+    model = source.load("cpu", "auto")
+    return tiny.engine(model).run([Classify(text) for text in texts]), model.notes
+
+
+def test_predictions_that_are_not_those_of_the_scores_are_noted(tmp_path: Path) -> None:
+    pipeline, path = saved(tmp_path, FixedThresholdClassifier(LogisticRegression(), threshold=0.9, pos_label="positive"))
+    found, notes = run(Sklearn(path), TEXTS)
+    assert [one.probability(1) > 0.5 for one in found] == [mood == "positive" for mood in MOODS]
+    assert list(pipeline.predict(TEXTS)) == ["negative"] * 4
+    assert any("its predict() gives another class than its scores for 2 of the first 4 inputs" in note for note in notes)
+    _, path = saved(tmp_path, LinearSVC())
+    assert not any("predict()" in note for note in run(Sklearn(path), TEXTS)[1])
+
+
+def test_classifiers_of_several_labels_are_refused(tmp_path: Path) -> None:
+    labels = np.array([[0, 1], [1, 1], [1, 0], [0, 0]])
+    many = make_pipeline(TfidfVectorizer(), OneVsRestClassifier(LogisticRegression())).fit(TEXTS, labels)
+    skops.dump(many, tmp_path / "many.skops")
+    with pytest.raises(ModelError, match=r"not those of 2 classes of which one holds.*multi_label: true"):
+        run(Sklearn(str(tmp_path / "many.skops")), TEXTS[:1])
+    pairs = make_pipeline(TfidfVectorizer(), KNeighborsClassifier(1)).fit(TEXTS, labels)
+    skops.dump(pairs, tmp_path / "pairs.skops")
+    trusted = skops.get_untrusted_types(file=tmp_path / "pairs.skops")
+    with pytest.raises(ModelError, match="has several outputs per input"):
+        Sklearn(str(tmp_path / "pairs.skops"), trusted=trusted).inspect()
+
+
+def test_a_score_for_each_pair_of_classes_is_refused(tmp_path: Path) -> None:
+    texts, moods = [*TEXTS, "the cat", "a table", "old", "new"], ["a", "b", "c", "d"] * 2
+    pairs = make_pipeline(TfidfVectorizer(), SVC(decision_function_shape="ovo")).fit(texts, moods)
+    skops.dump(pairs, tmp_path / "pairs.skops")
+    with pytest.raises(ModelError, match=r"gives scores \[1, 6\] that are not those of 4 classes"):
+        run(Sklearn(str(tmp_path / "pairs.skops"), trusted=["scipy.sparse._csr.csr_matrix"]), texts[:1])
 
 
 def test_unknown_types_are_named(tmp_path: Path) -> None:
