@@ -44,12 +44,18 @@ def estimate_time(item: PlannedItem, measured: Sequence[StoredChunk], most: int,
 
 
 def _find_fixed_share(first: StoredChunk, second: StoredChunk, positions: Sequence[int], on_cpu: bool) -> float:
-    """Return the share of the second chunk's time that does not depend on its positions, by the line through both chunks."""
+    """Return the share of the second chunk's time that does not depend on its positions, by the line through both chunks.
+
+    The time of the first counts as if it had had as many passes: the answers of a few samples are often short.
+    """
     few = sum(positions[: first.num_samples])
     many = sum(positions[first.num_samples : first.num_samples + second.num_samples])
     short, long = (chunk.times.cpu_seconds if on_cpu else chunk.times.seconds for chunk in (first, second))
     if many <= few or long <= 0:
         return 0.0
+    passes, most_passes = (chunk.counters.get("forward_passes", 0) for chunk in (first, second))
+    if passes and most_passes:
+        short *= most_passes / passes
     slope = (long - short) / (many - few)
     return 1 - min(1.0, max(0.0, slope * many / long))
 

@@ -59,6 +59,9 @@ def test_a_chunk_of_generated_answers_has_a_time_of_its_own(tmp_path: Path) -> N
     assert seconds(item, [chunk(0, 2, 1.0), chunks[1]]) == pytest.approx(240), "its samples do so too"
     busy = [replace(one, times=replace(one.times, seconds=wall)) for one, wall in zip(chunks, (100.0, 48.0), strict=True)]
     assert seconds(item, busy, on_cpu=True) == pytest.approx(2 * 150), "a busy machine changes the clock, and not the ratio of CPU times"
+    early = replace(chunks[0], times=ChunkTimes(3.0, 3.0), counters={"forward_passes": 10})
+    brief = [early, replace(chunks[1], counters={"forward_passes": 40})]
+    assert seconds(item, brief) == pytest.approx(150), "the first answers ended after a quarter of the passes"
     assert seconds(cut(tmp_path, 140), chunks) == pytest.approx(240), "other answers share no passes"
 
 
