@@ -102,15 +102,14 @@ def test_padding_of_a_classifier_is_not_read(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CAUSAL)
-@pytest.mark.parametrize("pad", [5, 77, 200])
-def test_padding_of_a_language_model_is_not_read(name: str, pad: int) -> None:
+def test_padding_of_a_language_model_is_not_read(name: str) -> None:
     requests: list[Request[Any]] = [
         LogLikelihood("the", " cat"), LogLikelihood("the young dog was able", " to read"), Generate("the", 6),
         Generate("a young dog in", 3),
     ]  # fmt: skip
     model = tiny.load(name)
     before = tiny.engine(model).run(requests)
-    model.padded.pad = pad
+    model.padded.pad = 77
     after = tiny.engine(model).run(requests)
     assert max(differ(a, b) for a, b in zip(before, after, strict=True)) < 1e-5
 
