@@ -28,8 +28,8 @@ class Parallel:
         """Read the files side by side. Raises `DataError` if they have different numbers of lines, or not one file per column."""
         if len(paths) != len(self.column_names):
             raise DataError(
-                f"parallel texts need one file per column: there are {len(paths):,} files ({', '.join(path.name for path in paths)}) for the "
-                f"columns {', '.join(self.column_names)}; set data: {{options: {{column_names: [...]}}}}"
+                f"parallel texts need one file per column: there are {len(paths):,} files ({', '.join(path.name for path in paths)}) for "
+                f"the columns {', '.join(self.column_names)}; set data: {{options: {{column_names: [...]}}}}"
             )
         return Contents(keep_rows(self._read_rows(paths)), tuple(self.column_names))
 

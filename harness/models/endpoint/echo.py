@@ -21,7 +21,7 @@ def add_up_echo(choice: Json, text: str, seam: int) -> tuple[float, int, bool]:
     if not isinstance(given, dict) or not isinstance(tokens, list) or not isinstance(values, list) or not tokens:
         raise Transient("the answer has no log-probabilities of its tokens")
     if len(tokens) != len(values):
-        raise Transient(f"the answer has {len(tokens)} tokens and {len(values)} log-probabilities")
+        raise Transient(f"the answer has {len(tokens):,} tokens and {len(values)} log-probabilities")
     echoed = choice.get("text")
     if not isinstance(echoed, str) or not echoed.startswith(text):
         raise Transient("the answer does not begin with the text that it was to echo")
