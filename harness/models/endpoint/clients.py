@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from ipaddress import ip_address
 from typing import Any
@@ -40,10 +41,18 @@ def import_library(name: str, kind: str) -> Any:
         raise ModelError(f"models of the kind {kind!r} need the package {name}: {ENDPOINTS}") from error
 
 
+def silence_logs(kind: str) -> None:
+    """Stop a client and its HTTP library from logging requests and answers, whose headers may hold the key (``OPENAI_LOG=debug``)."""
+    for name in (kind, "httpx", "httpx2", "httpcore", "httpcore2"):
+        logger = logging.getLogger(name)
+        logger.setLevel(max(logger.level, logging.WARNING))
+
+
 def make_client(settings: Settings, key: Key) -> Any:
     """Create the client of ``settings.kind``. Retries are this package's own."""
     check_network(settings)
     library = import_library(settings.kind, settings.kind)
+    silence_logs(settings.kind)
     # A redirect would take the prompts, and on the same host the key, to an address that nobody named.
     http = library.DefaultHttpxClient(follow_redirects=False, trust_env=not is_local(settings.host), timeout=settings.timeout)
     client = library.OpenAI if settings.kind == "openai" else library.Anthropic

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import random
 import signal
 import subprocess
 import threading
 import time
 import wave
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -819,6 +820,27 @@ def test_the_key_is_in_no_traceback() -> None:
         assert KEY not in f"{seen!r} {seen}"
         seen = None if seen.__suppress_context__ and seen.__cause__ is None else seen.__cause__ or seen.__context__
     assert KEY not in repr(vars(source))
+
+
+def test_keys_are_in_no_log_of_a_client_and_headers_of_the_environment_are_hidden(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "x-team: another/secret-77")
+    monkeypatch.setattr(logging.getLogger("anthropic"), "level", logging.DEBUG)
+    caplog.set_level(logging.DEBUG)
+
+    def answer(call: Call) -> Any:
+        text = json.dumps(dict(call.headers)) + b64encode(KEY.encode()).decode()
+        return {"model": "m", "content": [{"type": "text", "text": text}], "stop_reason": "end_turn", "usage": {"input_tokens": 1}}
+
+    busy = Answer(b"busy", 500, {"x-echo": KEY})
+    with serve(answer=answer, fault=lambda call: None if call.number else busy, paths=("/v1/messages",)) as server:
+        source = Anthropic("m", base_url=server.url.removesuffix("/v1"))
+        (reply,) = Engine(source.load("auto", "auto"), source.inspect()).run([say("ask")])
+        assert server.calls[-1].headers["x-team"] == "another/secret-77"
+    for secret in (KEY, "another/secret-77", b64encode(KEY.encode()).decode()):
+        assert secret not in reply.text
+        assert secret not in caplog.text
 
 
 @pytest.mark.parametrize(
