@@ -334,7 +334,7 @@ def history(
     from ..results.history_page import render_history
     from .history_text import format_histories
 
-    histories = read_history(folder, last=last, registry=Registry(tuple(plugin or ())))
+    histories = read_history(folder, last=last, registry=Registry(tuple(plugin or ())), say=partial(say, err=True))
     say(format_histories(histories))
     if html is not None:
         write_page(html, render_history(histories))

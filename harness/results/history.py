@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ..api.errors import ConfigError
+from ..api.errors import ConfigError, StoreError
 from ..api.numerals import format_number
 from ..api.registry import Registry
 from ..api.scorecard import Estimate, Row
@@ -36,20 +36,29 @@ class History:
     trends: tuple[Trend, ...]
 
 
-def read_history(folder: Path, /, *, last: int = 20, registry: Registry | None = None) -> list[History]:
+def read_history(
+    folder: Path, /, *, last: int = 20, registry: Registry | None = None, say: Callable[[str], None] = lambda sentence: None
+) -> list[History]:  # fmt: skip
     """Return the histories of all runs in a folder, by the name of the run.
 
     ``folder``: contains run folders. ``last``: the largest number of runs of a name, the newest ones.
-    Raises `ConfigError` if it contains none, and `StoreError` for a run that cannot be read.
+    ``say``: receives a sentence for each run that cannot be read, such as one of another version, and is left out.
+    Raises `ConfigError` if the folder contains no run that can be read.
     """
     paths = sorted(path.parent for path in folder.glob(f"*/{FILE_NAME}"))
     if not paths:
         raise ConfigError(f"{folder} contains no run folder; pass the folder in which runs lie, such as 'runs'")
     runs: dict[str, list[tuple[datetime, Path]]] = {}
     for path in paths:
-        store = Store.open(path / FILE_NAME, readonly=True, checked=False)
+        try:
+            store = Store.open(path / FILE_NAME, readonly=True, checked=False)
+        except StoreError as error:
+            say(f"note: {path.name} is left out: {error}")
+            continue
         runs.setdefault(store.name, []).append((_find_start(store, path), path))
         store.close()
+    if not runs:
+        raise ConfigError(f"{folder} contains no run that this version can read")
     return [_read(name, sorted(found)[-last:], registry) for name, found in sorted(runs.items())]
 
 

@@ -33,6 +33,16 @@ def test_the_runs_of_a_name_are_a_trend_in_the_order_of_their_start(tmp_path: Pa
     assert page.count("<circle") == 2
 
 
+def test_a_run_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / FILE_NAME).write_bytes(b"no store")
+    alone = windtunnel("history", tmp_path)
+    assert (alone.code, "contains no run that this version can read" in alone.err) == (2, True)
+    run_planted(tmp_path, "whole", None, {"num": 8})
+    shown = windtunnel("history", tmp_path)
+    assert (shown.code, "note: broken is left out: " in shown.err, "planted: 1 run" in shown.out) == (0, True, True)
+
+
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
     answer = windtunnel("history", tmp_path)
     assert answer.code == 2
