@@ -19,6 +19,7 @@ from ..items.base.item_run import ItemRun, make_recordable
 from ..items.base.planned_item import PlannedItem, PlannedModel
 from ..plan.types import Plan
 from ..store import ChunkTimes, Store, StoredItem
+from ..system.stopwatch import read_stopwatch
 from .answers import RunAnswers
 from .chunks import Chunk, count_available, cut_chunks, list_requests, split_chunks
 from .constancy import Constancy
@@ -125,7 +126,7 @@ class _ModelRun:
         context.session.note()
         for chunk, following in pairwise([*chunks, None]):
             assert chunk is not None
-            started, cpu_started = time.perf_counter(), time.process_time()
+            started, cpu_started = read_stopwatch(), time.process_time()
             samples = list(item.samples[chunk.start : chunk.end])
             if following is not None and item.kind.knows_requests:
                 engine.expect(partial(list_requests, item, following))
@@ -138,7 +139,7 @@ class _ModelRun:
             with self._answers.take() as answers:
                 counters, streamed = _take_counters(engine)
                 times = ChunkTimes(
-                    time.perf_counter() - started, time.process_time() - cpu_started, measure_matmul(self._adapter), *astuple(streamed)
+                    read_stopwatch() - started, time.process_time() - cpu_started, measure_matmul(self._adapter), *astuple(streamed)
                 )  # fmt: skip
                 context.store.add_chunk(
                     stored, chunk.number, chunk.start, records, counters=counters, times=times, answers=answers
