@@ -343,7 +343,7 @@ def history(
 @app.command(epilog=EXIT_CODES)
 @guard
 def verify(
-    run_folder: RunFolder,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a file of 'windtunnel baseline'.")],
     digest: Annotated[str | None, typer.Option("--digest", help="The digest that the run printed; detects a rewritten folder.")] = None,
     verdict: Annotated[Path | None, typer.Option("--verdict", help="A file of 'windtunnel gate --verdict' to check as well.")] = None,
     baseline: BaselineOption = None,
@@ -351,11 +351,11 @@ def verify(
     plugin: RunPluginOption = None,
 ) -> None:
     """Check that a run's records are complete, unchanged and readable, and that its reports show what they give: all numbers and the
-    verdict are computed again. Needs no model."""
+    verdict are computed again. Of a baseline file, check that it is unchanged. Needs no model."""
     prepare(offline=True)
     from .checks import format_verified
 
-    say(format_verified(run_folder, digest, plugin or (), verdict, baseline, baseline_model))
+    say(format_verified(run, digest, plugin or (), verdict, baseline, baseline_model))
 
 
 def main() -> None:

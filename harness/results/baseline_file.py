@@ -1,12 +1,14 @@
 """Baseline files: the numbers of a run, and what pairs them by sample with those of another run, without its texts.
 
-A file is JSON of a few hundred kB that a repository can hold. Ids of samples are hashes, unless texts are written.
+A file is JSON of a few hundred kB that a repository can hold. Ids of samples are hashes, unless texts are written. Its SHA-256 is that
+of its content, so that a change is noticed whenever the file is read; how the JSON is written does not matter.
 
 Shape legend: N samples of a row, P samples of the file.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -36,10 +38,15 @@ SCHEMA = 1
 """Version of the format. It increases when the meaning of a key changes."""
 
 _FORMAT = "windtunnel baseline"
+_DIGEST = "sha256"
 _REMEDY = "write the file again with 'windtunnel baseline RUN'"
 _LARGEST_FILE = 64 * 2**20
 _FIELDS = ("model", "metric", "dimension", "higher_is_better", "unit", "slice", "control", "about")
 _SEEN = ("model", "task", "id", "target", "prediction", "correct", "error", "output")
+
+
+class ChangedBaseline(ConfigError):
+    """A baseline file whose content is not the one that was written."""
 
 
 def read_kept_baseline(folder: Path, /, registry: Registry | None = None) -> Scorecard | None:
@@ -80,7 +87,14 @@ def write_baseline(card: Scorecard, /, registry: Registry | None = None) -> str:
     parts = [f"{_dump(name)}: {_dump(value)}" for name, value in {**head, "manifest": _make_finite(card.manifest)}.items()]
     # A line per row: a repository then shows what has changed.
     parts += [f"{_dump(name)}: [\n" + ",\n".join(map(_dump, entries)) + "\n]" for name, entries in lists.items()]
-    return "{\n" + ",\n".join(parts) + "\n}\n"
+    content = ",\n".join(parts)
+    return f"{{\n{content},\n{_dump(_DIGEST)}: {_dump(_compute_digest(json.loads(f'{{{content}}}')))}\n}}\n"
+
+
+def _compute_digest(whole: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a baseline's content, without the digest that it holds. Raises `ValueError` for NaN."""
+    content = {name: value for name, value in whole.items() if name != _DIGEST}
+    return hashlib.sha256(_dump(content).encode("ascii")).hexdigest()
 
 
 def read_baseline(text: str, source: str, /, registry: Registry | None = None) -> Scorecard:
@@ -97,6 +111,7 @@ def read_baseline(text: str, source: str, /, registry: Registry | None = None) -
             f"{source}: a newer version of windtunnel ({whole.get('windtunnel')}) wrote this baseline (schema {schema}, "
             f"this version reads {SCHEMA}); update windtunnel, or {_REMEDY}"
         )
+    _require_unchanged(whole, source)
     try:
         arrays, known = read_arrays(whole["arrays"]), registry or Registry()
         ids_P = arrays[whole["ids"]].astype(np.uint64)
@@ -111,6 +126,17 @@ def read_baseline(text: str, source: str, /, registry: Registry | None = None) -
         )  # fmt: skip
     except (ConfigError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise ConfigError(f"{source}: this baseline file is broken ({type(error).__name__}: {error}); {_REMEDY}") from error
+
+
+def _require_unchanged(whole: Mapping[str, Any], source: str) -> None:
+    """Raise `ChangedBaseline` if a baseline's content is not that of its digest, and `ConfigError` if it has none."""
+    try:
+        found, kept = _compute_digest(whole), whole.get(_DIGEST)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{source}: this baseline file is broken ({error}); {_REMEDY}") from error
+    if found != kept:
+        held = f"it holds the SHA-256 {kept}" if kept else "it holds no SHA-256"
+        raise ChangedBaseline(f"{source}: this baseline was changed after it was written: {held}, and its content has {found}; {_REMEDY}")
 
 
 class _IdPool:

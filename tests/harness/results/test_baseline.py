@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from windtunnel.harness.api.errors import ConfigError
+from windtunnel.harness.results import baseline_file
 from windtunnel.harness.results.baseline import load_baseline, make_baseline
 from windtunnel.harness.results.baseline_file import read_baseline
 from windtunnel.harness.results.packed_arrays import ArrayWriter, read_arrays
@@ -53,7 +54,8 @@ def test_texts_are_written_on_request_alone(folder: Path) -> None:
         ("", "this is no baseline file"),
         ("[" * 100_000, "this is no baseline file"),
         ("[]", "this is no baseline file; write"),
-        ('{"format": "windtunnel baseline", "schema": 1}', "this baseline file is broken .KeyError: 'arrays'"),
+        ('{"format": "windtunnel baseline", "schema": 1}', "this baseline was changed after it was written: it holds no SHA-256"),
+        ('{"format": "windtunnel baseline", "schema": 1, "verdict": NaN}', "this baseline file is broken"),
         ('{"format": "windtunnel baseline", "schema": 99, "windtunnel": "7.0"}',
          r"a newer version of windtunnel \(7.0\) wrote this baseline \(schema 99, this version reads 1\); update windtunnel"),
         ('{"format": "windtunnel baseline", "schema": "1"}', "a newer version"),
@@ -70,8 +72,57 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         load_baseline(tmp_path / "nowhere.json")
 
 
-def _change(row: int, **keys: Any) -> Any:
-    return lambda whole: whole["rows"][row].update(keys)
+def sign(whole: dict[str, Any]) -> str:
+    """Return the text of a changed baseline as a program would write it that recomputes the digest."""
+    return json.dumps({**whole, "sha256": baseline_file._compute_digest(whole)})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda whole: whole["rows"][0]["estimate"].update(value=0.1),
+        lambda whole: whole.update(verdict="pass"),
+        lambda whole: whole["manifest"].update(digest="0" * 64),
+        lambda whole: whole["arrays"][0].__setitem__(3, whole["arrays"][1][3]),
+        lambda whole: whole["rows"].pop(),
+        lambda whole: whole.update(remark="looks good"),
+        lambda whole: whole.update(sha256="0" * 64),
+        lambda whole: whole.pop("sha256"),
+    ],
+)
+def test_a_changed_file_is_noticed_by_all_that_read_it(folder: Path, tmp_path: Path, change: Any) -> None:
+    file, run = tmp_path / "baseline.json", folder / "run"
+    whole = json.loads((folder / "baseline.json").read_text())
+    change(whole)
+    file.write_text(json.dumps(whole))
+    gate = "{check: notes.accuracy, drop: 0.9}"
+    for arguments, code in ((["gate", run, gate, "--baseline", file], 2), (["compare", file, run], 2), (["verify", file], 3)):
+        answer = windtunnel(*arguments)
+        assert answer.code == code, answer.out
+        assert "this baseline was changed after it was written" in answer.err
+        assert "'windtunnel baseline RUN'" in answer.err
+
+
+def test_how_a_file_is_written_does_not_matter(folder: Path, tmp_path: Path) -> None:
+    text = (folder / "baseline.json").read_text()
+    (tmp_path / "pretty.json").write_text(json.dumps(json.loads(text), indent=4).replace("\n", "\r\n"))
+    answer = windtunnel("verify", tmp_path / "pretty.json")
+    digest = json.loads(text)["manifest"]["digest"]
+    assert (answer.code, f"digest: {digest}" in answer.out, "of the run 'toys'" in answer.out) == (0, True, True)
+    assert windtunnel("verify", tmp_path / "pretty.json", "--digest", digest).code == 0
+    assert windtunnel("verify", tmp_path / "pretty.json", "--digest", "0" * 64).code == 3
+
+
+def test_a_kept_baseline_is_verified_with_its_run(folder: Path, tmp_path: Path) -> None:
+    suite = write_suite(tmp_path)
+    assert windtunnel("run", suite, "--baseline", folder / "baseline.json", "--out", tmp_path / "run", "-q").code == 0
+    plugins = ("--plugin", tmp_path / "toy_plugins.py")
+    assert "baseline.json: " in windtunnel("verify", tmp_path / "run", *plugins).out
+    kept = tmp_path / "run" / "baseline.json"
+    kept.write_text(kept.read_text().replace('"value":0.', '"value":0.0', 1))
+    for verb, code in (("verify", 3), ("report", 2), ("gate", 2)):
+        answer = windtunnel(verb, tmp_path / "run", *plugins)
+        assert (answer.code, "run/baseline.json: this baseline was changed" in answer.err) == (code, True), answer.err
 
 
 @pytest.mark.parametrize(
@@ -82,7 +133,6 @@ def _change(row: int, **keys: Any) -> Any:
         lambda whole: whole["arrays"].clear(),
         lambda whole: whole.update(manifest=7),
         lambda whole: whole["rows"][0]["estimate"].update(value="0.9"),
-        lambda whole: whole["rows"][0]["estimate"].update(value=float("nan")),
         lambda whole: whole["rows"][0]["evidence"].update(ids=10_000),
         lambda whole: whole["rows"][0]["evidence"].update(columns={"correct": 0}),
         lambda whole: whole["rows"][0].update(model=["m"]),
@@ -98,13 +148,13 @@ def test_a_broken_file_is_an_error_and_no_traceback(folder: Path, damage: Any) -
     whole = json.loads((folder / "baseline.json").read_text())
     damage(whole)
     with pytest.raises(ConfigError, match="this baseline file is broken"):
-        read_baseline(json.dumps(whole), "file")
+        read_baseline(sign(whole), "file")
 
 
 def test_a_metric_that_is_not_installed_leaves_a_row_without_evidence(folder: Path) -> None:
     text = make_baseline(folder / "run").replace('"metric":"accuracy"},"seed', '"metric":"not_there"},"seed')
     text = text.replace('{"metric":"accuracy"}', '{"metric":"not_there"}')
-    rows = read_baseline(text, "file").rows
+    rows = read_baseline(sign(json.loads(text)), "file").rows
     assert rows == load_baseline(folder / "run").rows
     assert [get_evidence(row) for row in rows if row.name == "accuracy" and row.item == "notes"] == [None]
 
