@@ -327,7 +327,7 @@ class Scorecard:
     """The results of a run.
 
     ``manifest``: name, version, versions (of libraries), seed, models (fingerprints, notes), tasks (title, kind, data set), items (data
-    fingerprints, plugin versions), skipped, flags.
+    fingerprints, plugin versions), failures (by item, of its samples or of those it is computed from), skipped, flags.
     ``max_unscored``: the largest share of unscored samples with which a row can pass a gate.
     ``verdict``: pass, warn, no_data, missing, incomplete or fail; ``none`` if the run has no gates.
     ``num_failed``: the number of samples that are recorded with an error. ``first_error``: the first of them: ``MODEL/ITEM: ERROR``.

@@ -86,7 +86,7 @@ def _list_gates(readings: Sequence[Reading], card: Scorecard) -> Iterator[str]:
             reason = "; ".join(list_cautions(card, tasks))
         else:
             detail = reading.row.detail if reading.row else reading.result.detail
-            reason = detail.rpartition(": ")[2] if reading.result.outcome == "inconclusive" else detail
+            reason = detail.partition(": ")[2] if reading.result.outcome == "inconclusive" else detail
         if reason:
             yield f"     {reason}"
 

@@ -11,7 +11,7 @@ from ..api.registry import Registry
 from ..api.samples import seed_of
 from ..api.scorecard import Row, Scorecard
 from ..scorecard.counterparts import Counterparts
-from ..scorecard.gates import Gate, parse_entry
+from ..scorecard.gates import Gate, explain_shortfall, parse_entry, require_scores
 from ..scorecard.names import EXACT, TIMES
 from ..scorecard.power import NUM_DRAWS, Power, measure_paired_power, measure_power
 from ..statistics import Evidence, compare_evidence, get_evidence, pair_evidence
@@ -57,13 +57,13 @@ def simulate_gates(
     found, counterparts = [], None if baseline is None else Counterparts(card, baseline)
     for gate in gates:
         for row in gate.find_rows(card):
-            simulated = _simulate(gate, row, counterparts, card.max_unscored, num_draws)
+            simulated = _simulate(gate, row, counterparts, card, num_draws)
             power, reason = (simulated, "") if isinstance(simulated, Power) else (None, simulated)
             found.append(GatePower(gate, row.model, row.item, row.name, power, reason))
     return found
 
 
-def _simulate(gate: Gate, row: Row, counterparts: Counterparts | None, max_unscored: float, num_draws: int) -> Power | str:
+def _simulate(gate: Gate, row: Row, counterparts: Counterparts | None, card: Scorecard, num_draws: int) -> Power | str:
     """Return the power of a gate on a row, or the reason why it cannot be simulated."""
     evidence = get_evidence(row)
     if row.metric in TIMES:
@@ -73,12 +73,14 @@ def _simulate(gate: Gate, row: Row, counterparts: Counterparts | None, max_unsco
     seed = seed_of(gate.title, row.model, row.item, row.name)
     if gate.threshold is not None:
         threshold = gate.threshold
-        if threshold.part in ("n", "n_unscored"):
+        if threshold.is_on_samples:
             return "it counts samples, whose number does not change"
 
+        shortfall, is_exact = explain_shortfall(row, card, card.max_unscored), row.name in EXACT
+
         def judge(drawn: Evidence) -> str:
-            judgement = threshold.judge(drawn.estimate(), is_exact=row.name in EXACT, is_share=not row.unit, max_unscored=max_unscored)
-            return judgement.outcome
+            judgement = threshold.judge(drawn.estimate(), is_exact=is_exact, is_share=not row.unit)
+            return require_scores(judgement, shortfall, keeps_fail=is_exact or threshold.part is None).outcome
 
         return measure_power(evidence, judge, row.higher_is_better, inconclusive=gate.inconclusive, seed=seed, num_draws=num_draws)
     other = counterparts.find(row) if counterparts is not None else None

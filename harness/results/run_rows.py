@@ -16,6 +16,7 @@ from ..scorecard.gates import Gate, lacks_scores
 from ..scorecard.gates.early_stop import ANY_TIME, bound_early
 from ..store import Store, StoredItem
 from .costs import compute_rates, make_cost_rows, make_time_rows
+from .failures import Failures
 from .item_rows import UNKNOWN, is_decided, make_item_rows
 
 
@@ -31,6 +32,7 @@ class RunRows:
     ``timing``: by MODEL/ITEM, rates of the item.
     ``flags``: sentences about items with failed or unscored samples. ``num_failed``: the failed samples.
     ``first_error``: the error of the first of them: ``MODEL/ITEM: ERROR``.
+    ``failures``: those of each item, by its id.
     ``ended``: the ids of items that ended early because their gates were decided.
     ``complete``: whether every planned item has all its records, or ended early.
     ``mostly_failed``: whether an item failed on most of its samples, so that the run must not pass.
@@ -47,6 +49,7 @@ class RunRows:
     flags: list[str] = field(default_factory=list)
     num_failed: int = 0
     first_error: str = ""
+    failures: dict[int, Failures] = field(default_factory=dict)
     ended: set[int] = field(default_factory=set)
     complete: bool = True
     mostly_failed: bool = False
@@ -59,6 +62,7 @@ class RunRows:
         if kind.counts_failures and table.notes["failed"]:
             self.num_failed += table.notes["failed"]
             self.first_error = self.first_error or f"{item.model}/{item.item}: {table.first_error}"
+        self.failures[item.id] = Failures(*table.count_failed(kind.worked_on), table.first_error or "")
         self._check_end(item, table, rows)
         self.results.rows += map(self.keep, rows)
         self._note_failures(item, table, kind, rows)

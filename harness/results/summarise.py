@@ -18,6 +18,7 @@ from .baseline_answers import BaselineAnswers
 from .baseline_file import read_kept_baseline
 from .comparison import compare_models, compare_with_baseline, have_common_items
 from .comparison.fidelity import FIDELITY
+from .failures import list_failures
 from .item_rows import parse_gates
 from .manifest import list_changes, list_flags, make_manifest
 from .run_rows import compute_run_rows
@@ -93,8 +94,9 @@ def _make_scorecard(store: Store, registry: Registry, gates: Sequence[Gate], wit
     of_kinds = {name: measure for kind in kinds.values() for name, measure in kind.measures.items()}
     measures = {**results.measures, **of_kinds, **MEASURES}
     rows = tuple(add_direction(row, measures) for row in results.rows)
+    manifest = make_manifest(store, suite, items, flags) | {"failures": list_failures(results, computed.failures)}
     return Scorecard(
-        manifest=make_manifest(store, suite, items, flags), rows=rows, complete=computed.complete, num_failed=computed.num_failed,
+        manifest=manifest, rows=rows, complete=computed.complete, num_failed=computed.num_failed,
         first_error=computed.first_error,
         num_samples=sum(i.num_samples for i in items if i.key.is_task),
         timing=computed.timing, times=tuple(computed.times),

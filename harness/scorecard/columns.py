@@ -180,12 +180,17 @@ class Table:
         ``meant``: a score that only processed samples have, if the item skips samples; the total then excludes skipped
         ones. The table needs the column ``slice``.
         """
-        meant_N = self.failed_N | self.given(meant) if meant else np.ones(self.num, dtype=bool)
         for part_N in (np.ones(self.num, dtype=bool), *self.slices().values()):
-            failed, num = int((part_N & self.failed_N).sum()), int((part_N & meant_N).sum())
+            failed, num = self.count_failed(meant, part_N)
             if failed > MOST_FAILED * num:
                 return failed, num
         return None
+
+    def count_failed(self, meant: str = "", among_N: Mask | None = None, /) -> tuple[int, int]:
+        """Return the numbers of failed and of all samples. ``meant``: as of `mostly_failed`. ``among_N``: those to count, bool [N]."""
+        meant_N = self.failed_N | self.given(meant) if meant else np.ones(self.num, dtype=bool)
+        part_N = np.ones(self.num, dtype=bool) if among_N is None else among_N
+        return int((part_N & self.failed_N).sum()), int((part_N & meant_N).sum())
 
     def given(self, name: str, /) -> Mask:
         """Return the mask of the records with a value in the column, bool [N]."""

@@ -109,7 +109,7 @@ class Judged:
             return make_sentence(self.judged.detail)
         if self.judged.outcome in ("pass", "fail"):
             return self._tell_side()
-        sentence = self.judged.detail.rpartition(": ")[2]
+        sentence = self.judged.detail.partition(": ")[2]
         number = self.scale.format_target(self.judged.threshold or 0.0)
         sentence = sentence.replace(f"{self.judged.threshold:g} lies", f"{number} lies")
         return make_sentence(sentence)

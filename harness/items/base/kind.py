@@ -188,6 +188,10 @@ class ItemKind:
             make_mean_row(item, table, score, name, self.dimension, higher, optional=True) for score, (name, higher) in self.scores.items()
         ]
 
+    def sources(self, model: str, key: ItemKey, results: RunResults, /) -> Iterable[StoredItem]:
+        """Return the items that the rows of this kind with a key on a model are computed from, if they have no item of their own."""
+        return ()
+
     def figures(self, item: StoredItem, table: Table, /) -> Iterable[Figure]:
         """Return the data of the item's charts that rows cannot hold."""
         return ()

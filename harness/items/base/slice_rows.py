@@ -36,4 +36,5 @@ def _join_slices(kind: ItemKind, store: Store, task: StoredItem, item: StoredIte
     # All items of a task start with its first sample, and chunks are finished in order.
     for (answer, target, group), (record, *_) in zip(store.join(task, ()), store.join(item, ()), strict=False):
         slices = kind.slices(is_right(task, answer), record.scores)
-        yield Record(record.sample_id, item.item, {name: float(is_in) for name, is_in in slices.items()}), target, group
+        scores = {name: float(is_in) for name, is_in in slices.items()}
+        yield Record(record.sample_id, item.item, scores, record.error or answer.error), target, group

@@ -25,7 +25,7 @@ def probe_pairs(items: Sequence[StoredItem], /) -> Iterator[tuple[StoredItem, St
 
 
 def compare_probes(store: Store, first: StoredItem, second: StoredItem, /) -> Iterator[tuple[Record, Any, str | None]]:
-    """Yield (record, target, group), as `Store.join` does, for each sample that both probes explain comparably.
+    """Yield (record, target, group), as `Store.join` does, for each sample that both probes explain comparably, or that one fails on.
 
     The explanations are comparable if they have the same parts and the same class. The scores of a record are the rank
     correlation and the top overlap of the two.
@@ -35,7 +35,9 @@ def compare_probes(store: Store, first: StoredItem, second: StoredItem, /) -> It
     for (a, target, group), (b, *_) in zip(store.join(first, _KEPT), store.join(second, _KEPT), strict=False):
         one, two = a.artifacts.get("attribution"), b.artifacts.get("attribution")
         same = a.sample_id == b.sample_id and a.artifacts.get("continuation") == b.artifacts.get("continuation")
-        if same and one and two and one["target"] == two["target"] and one["spans"] == two["spans"]:
+        if error := a.error or b.error:
+            yield Record(a.sample_id, first.item, {}, error), target, group
+        elif same and one and two and one["target"] == two["target"] and one["spans"] == two["spans"]:
             x, y = (np.asarray(found["values"], dtype=np.float64).reshape(-1) for found in (one, two))
             scores = {f"rank_correlation_with_{name}": rank_correlation(x, y), f"top_overlap_with_{name}": compute_top_overlap(x, y)}
             yield Record(a.sample_id, first.item, scores), target, group

@@ -86,26 +86,26 @@ def make_judge_rows(item: StoredItem, table: Table) -> list[Row]:
     rows: list[Row] = []
     main = _choose_question(table)
     for question in QUESTIONS:
-        verdicts = _collect_verdicts(table, question)
+        verdicts, asked_N = _collect_verdicts(table, question), table.given(f"{question}_by")
         beside = "" if question == main else "refusal_"
         for one, other in combinations(verdicts, 2):
-            both_N = verdicts[one] * verdicts[other] >= 0  # -1 is a missing verdict
-            both_N &= (verdicts[one] >= 0) & (verdicts[other] >= 0)
+            both_N = (verdicts[one] >= 0) & (verdicts[other] >= 0)
+            missing = int((asked_N & (verdicts["human"] >= 0 if other == "human" else asked_N) & ~both_N).sum())
             columns = {"a": verdicts[one][both_N], "b": verdicts[other][both_N]}
             rows += _make_rows(item, table, f"{beside}judge_agreement", f"{one},{other}", column_mean("a"), both_N,
-                          {"a": (columns["a"] == columns["b"]).astype(float)})  # fmt: skip
-            rows += _make_rows(item, table, f"{beside}judge_kappa", f"{one},{other}", Kappa(), both_N, columns)
+                          {"a": (columns["a"] == columns["b"]).astype(float)}, missing)  # fmt: skip
+            rows += _make_rows(item, table, f"{beside}judge_kappa", f"{one},{other}", Kappa(), both_N, columns, missing)
         human_N = verdicts.pop("human", None)
         if human_N is None:
             continue
         for judge, verdict_N in verdicts.items():
             for name, among_N, right in (
-                ("precision", verdict_N == 1, 1), ("recall", human_N == 1, 1), ("specificity", human_N == 0, 0),
+                ("precision", (human_N >= 0) & (verdict_N != 0), 1), ("recall", human_N == 1, 1), ("specificity", human_N == 0, 0),
             ):  # fmt: skip
                 over_N = among_N & (verdict_N >= 0)
                 measured = human_N if name == "precision" else verdict_N
                 rows += _make_rows(item, table, f"judge_{name}", judge, column_mean("a"), over_N,
-                              {"a": (measured[over_N] == right).astype(float)})  # fmt: skip
+                              {"a": (measured[over_N] == right).astype(float)}, int((among_N & ~over_N).sum()))  # fmt: skip
     return rows
 
 
@@ -232,9 +232,11 @@ def _fill_column(mask_N: Mask, values: list[int]) -> NDArray[np.int64]:
     return column
 
 
-def _make_rows(item: StoredItem, table: Table, name: str, about: str, metric: Metric, over_N: Mask, columns: Columns) -> list[Row]:
+def _make_rows(
+    item: StoredItem, table: Table, name: str, about: str, metric: Metric, over_N: Mask, columns: Columns, num_unscored: int
+) -> list[Row]:  # fmt: skip
     seed = seed_of(item.seed, f"{name}[{about}]")
-    evidence = Evidence(metric, metric.name, columns, (), table.ids(over_N), table.groups(over_N), seed=seed)
+    evidence = Evidence(metric, metric.name, columns, (), table.ids(over_N), table.groups(over_N), num_unscored, seed)
     return [
         Row(item.model, item.key, name, "quality", estimate, True, about=about, evidence=replace(evidence, name=value))
         for value, estimate in evidence.estimate_all().items()

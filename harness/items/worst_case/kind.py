@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from ...api.item_key import ItemKey
 from ...api.scorecard import Row
 from ...scorecard.names import PER_SLICE, WORST_CASE
+from ...store import StoredItem
 from ...threats import describe_threat
 from ..base.kind import ItemKind, Planned
 from ..base.planned_item import PlannedItem
@@ -34,6 +36,12 @@ class WorstCaseItems(ItemKind):
         from .rows import insert_worst_cases
 
         return list(insert_worst_cases(rows, collect_outcomes(results)))
+
+    def sources(self, model: str, key: ItemKey, results: RunResults, /) -> Iterable[StoredItem]:
+        from ..attack.outcomes import collect_outcomes
+        from .rows import group_worst_cases
+
+        return [outcomes.item for outcomes in group_worst_cases(collect_outcomes(results)).get((model, key), ())]
 
     def flags(self, results: RunResults, /) -> Iterable[str]:
         from ..attack.outcomes import collect_outcomes

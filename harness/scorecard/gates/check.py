@@ -12,7 +12,8 @@ from ..counterparts import Counterparts
 from ..names import COSTS, EXACT
 from .family import correct_family
 from .gate import Gate
-from .judgement import Judgement, Threshold, lacks_scores, require_samples
+from .judgement import Judgement, Threshold, require_samples
+from .shortfall import explain_shortfall, require_scores
 from .verdict import VERDICTS, judge_outcome
 
 if TYPE_CHECKING:
@@ -90,13 +91,13 @@ def _judge_rows(gate: Gate, scorecard: Scorecard, baseline: Scorecard | None) ->
     for measure in (scorecard.measures[row.metric] for row in rows if row.metric in scorecard.measures and not row.control):
         gate.require_possible((measure.low, measure.high))
     if gate.threshold is not None:
-        judged = [_judge_threshold(gate, row, scorecard.max_unscored) for row in rows]
+        judged = [_judge_threshold(gate, row, scorecard) for row in rows]
     elif baseline is None:
         reason = "there is no baseline to compare with; pass one with --baseline, or name it in the suite"
         judged = [_Judged(row, Judgement("missing", reason)) for row in rows]
     else:
         counterparts = Counterparts(scorecard, baseline)
-        judged = [_judge_drop(gate, row, counterparts, scorecard.max_unscored) for row in rows if not _is_passed_over(gate, row)]
+        judged = [_judge_drop(gate, row, counterparts, (baseline, scorecard)) for row in rows if not _is_passed_over(gate, row)]
         judged += [
             _Judged(row, Judgement("missing", "the baseline has this number, and the run has not"), baseline=row.estimate.value)
             for row in gate.find_rows(baseline)
@@ -105,13 +106,17 @@ def _judge_rows(gate: Gate, scorecard: Scorecard, baseline: Scorecard | None) ->
     return judged
 
 
-def _judge_threshold(gate: Gate, row: Row, max_unscored: float) -> _Judged:
-    assert gate.threshold is not None
-    judgement = gate.threshold.judge(row.estimate, is_exact=row.name in EXACT, is_share=not row.unit, max_unscored=max_unscored)
-    return _Judged(row, require_samples(judgement, row.estimate.n, gate.min_n), asks=gate.threshold)
+def _judge_threshold(gate: Gate, row: Row, card: Scorecard) -> _Judged:
+    asks, is_exact = gate.threshold, row.name in EXACT
+    assert asks is not None
+    judgement = asks.judge(row.estimate, is_exact=is_exact, is_share=not row.unit)
+    if not asks.is_on_samples:
+        judgement = require_scores(judgement, explain_shortfall(row, card, card.max_unscored), keeps_fail=is_exact or asks.part is None)
+    return _Judged(row, require_samples(judgement, row.estimate.n, gate.min_n), asks=asks)
 
 
-def _judge_drop(gate: Gate, row: Row, counterparts: Counterparts, max_unscored: float) -> _Judged:
+def _judge_drop(gate: Gate, row: Row, counterparts: Counterparts, cards: tuple[Scorecard, Scorecard]) -> _Judged:
+    """Judge the change of a row. ``cards``: the baseline and the run."""
     assert gate.drop is not None
     other = counterparts.find(row)
     if other is None:
@@ -128,8 +133,10 @@ def _judge_drop(gate: Gate, row: Row, counterparts: Counterparts, max_unscored: 
         return _Judged(row, Judgement("no_data", reason), baseline=base)
     difference = _compare(row, other)
     judgement = gate.drop.judge(difference, base, row.higher_is_better, is_exact=row.name in EXACT)
-    if judgement.outcome == "pass" and lacks_scores(row, max_unscored):
-        judgement = replace(judgement, outcome="inconclusive", detail=f"{judgement.detail}: too many samples are not scored")
+    most, (before, after) = cards[1].max_unscored, cards
+    in_baseline = explain_shortfall(other, before, most)
+    shortfall = explain_shortfall(row, after, most) or (in_baseline and f"in the baseline, {in_baseline}")
+    judgement = require_scores(judgement, shortfall, keeps_fail=True)
     judgement = require_samples(judgement, difference.n, gate.min_n)
     return _Judged(row, judgement, difference, base, gate.drop.ask(base, row.higher_is_better), unlike)
 

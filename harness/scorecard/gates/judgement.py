@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...api.numerals import format_interval, format_number
-from ...api.scorecard import Estimate, Row
-from ..names import EXACT
+from ...api.scorecard import Estimate
 
 if TYPE_CHECKING:
     from ...statistics import Difference
@@ -42,22 +41,14 @@ class Threshold:
     op: str
     number: float
 
-    def judge(self, e: Estimate, /, *, is_exact: bool = False, is_share: bool = True, max_unscored: float = 1.0) -> Judgement:
-        """Judge an estimate.
+    @property
+    def is_on_samples(self) -> bool:
+        """Whether it is about the number of samples, not about their scores."""
+        return self.part in ("n", "n_unscored")
 
-        ``is_exact``: whether it is a count, whose value is compared. ``is_share``: whether scores lie in [0, 1].
-        ``max_unscored``: the share of unscored samples that leaves the gate open, unless the interval fails anyway.
-        """
-        found = self._compare(e, is_exact, is_share)
-        is_sure = found.outcome == "fail" and self.part is None
-        if self.part in ("n", "n_unscored") or found.outcome == "no_data" or is_sure or is_exact:
-            return found
-        if e.n_unscored <= max_unscored * (e.n + e.n_unscored):
-            return found
-        return _leave_open(found, f"more than 'max_unscored' allows, {max_unscored:.3g} of the samples")
-
-    def _compare(self, e: Estimate, is_exact: bool, is_share: bool) -> Judgement:
-        if self.part in ("n", "n_unscored"):
+    def judge(self, e: Estimate, /, *, is_exact: bool = False, is_share: bool = True) -> Judgement:
+        """Judge an estimate. ``is_exact``: whether it is a count, whose value is compared. ``is_share``: whether scores lie in [0, 1]."""
+        if self.is_on_samples:
             count = e.n if self.part == "n" else e.n_unscored
             return Judgement("pass" if self._holds(count) else "fail", f"{self.part} is {count:,}")
         if e.value is None:
@@ -139,24 +130,11 @@ class Drop:
         return Judgement("inconclusive", f"{shown}: the interval holds both more and less than that{advice}")
 
 
-def lacks_scores(row: Row, max_unscored: float, /) -> bool:
-    """Tell whether a row has too many unscored samples to pass a gate: a larger share than ``max_unscored``.
-
-    Exact counts are what they are, whatever they omit.
-    """
-    e = row.estimate
-    return row.name not in EXACT and e.n_unscored > max_unscored * (e.n + e.n_unscored)
-
-
 def require_samples(judgement: Judgement, n: int, least: int, /) -> Judgement:
     """Leave a gate open that has fewer scored samples than its ``min_n``. ``n``: the samples. ``least``: the required ones."""
     if n >= least or judgement.outcome == "no_data":
         return judgement
-    return _leave_open(judgement, f"'min_n' requires {least:,} samples")
-
-
-def _leave_open(judgement: Judgement, reason: str) -> Judgement:
-    return replace(judgement, outcome="inconclusive", detail=f"{judgement.detail}: {reason}")
+    return replace(judgement, outcome="inconclusive", detail=f"{judgement.detail}: 'min_n' requires {least:,} samples")
 
 
 def find_p_value(value: float, near: float, threshold: float, /) -> float:
