@@ -51,12 +51,6 @@ class Html(Report):
         self._most_bytes = int(max_mb * 1e6)
 
     def render(self, scorecard: Scorecard, /) -> str:
-        before, *rest = self.render_compared(scorecard)
-        size = sum(len(part.encode("utf-8", "backslashreplace")) for part in (before, *rest))
-        return pack_samples(scorecard.samples, self._most_bytes - size).join((before, *rest)) if rest else before
-
-    def render_compared(self, scorecard: Scorecard, /) -> tuple[str, ...]:
-        """Return the page before and after its samples; whole if it has none."""
         style = "\n".join(map(_read_asset, _STYLES))
         # One block: the scripts share names, and leave none on the window.
         scripts = _SCRIPTS[:1] if is_comparison(scorecard) else _SCRIPTS
@@ -71,7 +65,10 @@ class Html(Report):
             levels=LEVELS, **_make_sections(scorecard),
         )  # fmt: skip
         before, place, after = page.partition(_SAMPLES)
-        return (before, after) if place else (page,)
+        if not place:
+            return page
+        size = sum(len(part.encode("utf-8", "backslashreplace")) for part in (before, after))
+        return pack_samples(scorecard.samples, self._most_bytes - size).join((before, after))
 
 
 def _make_sections(scorecard: Scorecard) -> dict[str, Any]:

@@ -51,13 +51,6 @@ class Report:
         """Return the text of the file. Lone surrogates are written as escapes."""
         raise NotImplementedError
 
-    def render_compared(self, scorecard: Scorecard, /) -> tuple[str, ...]:
-        """Return what ``windtunnel verify`` compares with the file: the whole text, or what stands before and after a part that is not.
-
-        A part that is not compared must not contain ``<``. Override this if it takes long to make.
-        """
-        return (self.render(scorecard),)
-
     def write(self, scorecard: Scorecard, run: RunFrames, folder: Path, /) -> None:
         """Write the report's files. Use `make_file_name` for file names that depend on data.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +26,7 @@ Reports = Mapping[str, Mapping[str, Any]]
 """The settings of reports by their names."""
 
 _OWNERS = ".reports"
-"""The file that records which report has written each file of the run folder."""
+"""The file that records which report has written each file of the run folder, and with which settings."""
 
 _NOT_REPORTS = (FILE_NAME, LOCK_NAME, "suite.yaml", BASELINE_NAME, _OWNERS)
 """The prefixes of the run's own files."""
@@ -48,7 +48,8 @@ def write_reports(
     failed: list[WindtunnelError] = []
     for name, settings in (list_suite_reports(suite) if reports is None else reports).items():
         try:
-            written += _write_report(folder, name, settings, card, known, suite, folder, partial(_move_files, folder, name))
+            chosen = settings or list_suite_reports(suite).get(name, {})
+            written += _write_report(folder, name, chosen, card, known, suite, folder, partial(_move_files, folder, name, chosen))
         except WindtunnelError as error:
             failed.append(error)
     if failed:
@@ -70,7 +71,9 @@ def export_report(
         raise ConfigError(f"{out} lies in the run folder; leave it out to write the report there, or name another place", argument="out")
     out.parent.mkdir(parents=True, exist_ok=True)
     home = out if out.is_dir() else out.parent
-    return _write_report(folder, name, settings, card, registry or Registry(), _read_suite(folder), home, partial(_move_out, out))
+    suite = _read_suite(folder)
+    chosen = settings or list_suite_reports(suite).get(name, {})
+    return _write_report(folder, name, chosen, card, registry or Registry(), suite, home, partial(_move_out, out))
 
 
 def _read_suite(folder: Path) -> Mapping[str, Any]:
@@ -78,6 +81,15 @@ def _read_suite(folder: Path) -> Mapping[str, Any]:
     suite: Mapping[str, Any] = codec.loads(store.suite)
     store.close()
     return suite
+
+
+def list_written_reports(folder: Path, /) -> Mapping[str, tuple[Mapping[str, Any], Sequence[str]]]:
+    """Return the settings and the files of each report that wrote into a run folder, by its name. The folder may say anything."""
+    try:
+        known = json.loads((folder / _OWNERS).read_text(encoding="utf-8"))
+        return {str(name): (dict(entry["settings"]), list(map(str, entry["files"]))) for name, entry in known.items()}
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return {}
 
 
 def list_suite_reports(suite: Mapping[str, Any], /) -> Reports:
@@ -89,17 +101,14 @@ def _write_report(
     folder: Path, name: str, settings: Mapping[str, Any], card: Scorecard, registry: Registry, suite: Mapping[str, Any], home: Path,
     move: Callable[[Path], list[Path]],
 ) -> list[Path]:  # fmt: skip
-    """Write a report into a temporary folder inside ``home``, and ``move`` its files from there.
-
-    ``settings``: if there are none, those that the ``suite`` gives to the report.
-    """
+    """Write a report into a temporary folder inside ``home``, and ``move`` its files from there."""
     plugin_files = suite["plugin_files"]
     if plugin_files and name not in registry.names("reports"):
         raise ConfigError(
             f"the report {name!r} is not written: records load no code; pass the run's plugin file ({', '.join(plugin_files)})",
             argument="plugins",
         )
-    report: Report = registry.make("reports", name, **(settings or list_suite_reports(suite).get(name, {})))
+    report: Report = registry.make("reports", name, **settings)
     safe = f"the records are safe: 'windtunnel report {folder}' writes it again"
     try:
         with TemporaryDirectory(prefix=".report-", dir=home) as place:
@@ -115,13 +124,15 @@ def _write_report(
         raise ConfigError(f"the report {name!r} cannot be made ({type(error).__name__}: {error}); {safe}") from error
 
 
-def _move_files(folder: Path, report: str, place: Path) -> list[Path]:
+def _move_files(folder: Path, report: str, settings: Mapping[str, Any], place: Path) -> list[Path]:
     """Move a report's files into the run folder, and record it as their owner. All are checked before the first is moved."""
-    owners = _read_owners(folder)
-    files = _list_written(place)
+    known = list_written_reports(folder)
+    owners = {file: name for name, (_, own) in known.items() for file in own}
+    files = list_files(place)
     for file in files:
         _check_free(folder, file, report, owners.get(file.as_posix()))
-    _write_owners(folder, owners | {file.as_posix(): report for file in files})
+    _, before = known.get(report, ({}, []))
+    _write_owners(folder, {**known, report: (settings, sorted({*before, *(file.as_posix() for file in files)}))})
     for file in files:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         # Replace the file instead of overwriting it: a full disk then leaves the old report intact.
@@ -131,7 +142,7 @@ def _move_files(folder: Path, report: str, place: Path) -> list[Path]:
 
 def _move_out(out: Path, place: Path) -> list[Path]:
     """Move a report's only file to ``out``, or its files into the folder ``out``."""
-    files = _list_written(place)
+    files = list_files(place)
     if len(files) > 1 and out.is_file():
         raise ConfigError(f"it has {len(files):,} files; name a folder, not the file {out}", argument="out")
     targets = {file: out / file if len(files) > 1 or out.is_dir() else out for file in files}
@@ -141,15 +152,15 @@ def _move_out(out: Path, place: Path) -> list[Path]:
     return list(targets.values())
 
 
-def _list_written(place: Path) -> list[Path]:
+def list_files(place: Path, /) -> list[Path]:
     """Return the files of a report, relative to its folder. Raises `ConfigError` if there are none."""
-    files = sorted(path.relative_to(place) for path in _list_files(place))
+    files = sorted(path.relative_to(place) for path in _walk(place))
     if not files:
         raise ConfigError("it has written no file")
     return files
 
 
-def _list_files(place: Path) -> Iterator[Path]:
+def _walk(place: Path) -> Iterator[Path]:
     for path in place.rglob("*"):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise ConfigError(f"{path.relative_to(place)} is not a regular file")
@@ -170,15 +181,8 @@ def _check_free(folder: Path, file: Path, report: str, owner: str | None) -> Non
         raise ConfigError(f"{target.parent} leads out of the run folder; move it away")
 
 
-def _read_owners(folder: Path) -> dict[str, str]:
-    try:
-        known = json.loads((folder / _OWNERS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return {str(file): str(report) for file, report in known.items()} if isinstance(known, dict) else {}
-
-
-def _write_owners(folder: Path, owners: dict[str, str]) -> None:
+def _write_owners(folder: Path, known: Mapping[str, tuple[Mapping[str, Any], Sequence[str]]]) -> None:
     fresh = folder / f"{_OWNERS}.new"
-    fresh.write_text(json.dumps(dict(sorted(owners.items())), indent=1), encoding="utf-8")
+    written = {name: {"settings": dict(settings), "files": files} for name, (settings, files) in sorted(known.items())}
+    fresh.write_text(json.dumps(written, indent=1), encoding="utf-8")
     fresh.replace(folder / _OWNERS)

@@ -31,7 +31,7 @@ class Avid(Report):
             raise ConfigError(
                 "the run has no rows of safety or robustness, and the format is about nothing else; add an attack or a safety task"
             )
-        date = get_date(run).date().isoformat()
+        date = get_date(scorecard).date().isoformat()
         for model, rows in found.items():
             if rows:
                 write_json(folder / "avid" / f"{make_file_name(model)}.json", _make_report(scorecard, model, rows, date))

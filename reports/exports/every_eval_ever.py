@@ -30,7 +30,7 @@ class EveryEvalEver(Report):
     def write(self, scorecard: Scorecard, run: RunFrames, folder: Path, /) -> None:
         for model in list_models(scorecard):
             path = folder / "every_eval_ever" / f"{make_file_name(model)}.json"
-            write_json(path, _make_log(scorecard, model, str(int(get_date(run).timestamp()))))
+            write_json(path, _make_log(scorecard, model, str(int(get_date(scorecard).timestamp()))))
 
 
 def _make_log(scorecard: Scorecard, model: str, timestamp: str) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class EvalResults(Report):
     """
 
     def write(self, scorecard: Scorecard, run: RunFrames, folder: Path, /) -> None:
-        date = get_date(run).date().isoformat()
+        date = get_date(scorecard).date().isoformat()
         found = {model: _make_entries(scorecard, model, date) for model in list_models(scorecard)}
         if not any(found.values()):
             raise ConfigError("no task with a result reads its data from the Hub, and the format has only data sets of the Hub")

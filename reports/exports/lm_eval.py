@@ -38,7 +38,7 @@ class LmEval(Report):
     """
 
     def write(self, scorecard: Scorecard, run: RunFrames, folder: Path, /) -> None:
-        date = get_date(run)
+        date = get_date(scorecard)
         day = date.replace(tzinfo=None).isoformat().replace(":", "-")
         samples = run.samples()
         inputs = run.inputs()

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from ...harness.api.report import RunFrames
 from ...harness.api.scorecard import Row, Scorecard
 from ..display import list_unique, make_finite
 
-RECORDS = "run.db"
+_UNKNOWN = "1970-01-01T00:00:00+00:00"
+"""The date of a run without recorded sessions."""
 
 
-def get_date(run: RunFrames, /) -> datetime:
-    """Return when the last record was written, in UTC. Exports of one run therefore have one date, whenever they are made."""
-    return datetime.fromtimestamp((run.path / RECORDS).stat().st_mtime, UTC)
+def get_date(scorecard: Scorecard, /) -> datetime:
+    """Return when the last session of the run ended, in UTC. Exports of one run therefore have one date, whenever they are made."""
+    return datetime.fromisoformat(max((session.ended or session.started for session in scorecard.sessions), default=_UNKNOWN))
 
 
 def list_valued_rows(scorecard: Scorecard, model: str, /) -> list[Row]:

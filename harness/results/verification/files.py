@@ -1,12 +1,16 @@
-"""Compares the text of a report's file with the text that the records give, as JSON, XML or lines.
+"""Compares a file of a report with the one that the records give: JSON, XML, tables and lines of text.
 
-The file may hold anything: it is read up to a size, and parsed without entities or repeated keys.
+The file may hold anything: it is read up to a size, parsed without entities or repeated keys, and inflated up to a size.
 """
 
 from __future__ import annotations
 
+import base64
+import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import re
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 from xml.etree import ElementTree as ET
@@ -15,46 +19,94 @@ from ...api.errors import StoreError
 from .differences import compare_lines, compare_values, label_uniquely
 
 _SPARE = 2**20
-_MOST_FREE = 2**30
-"""The largest number of bytes beyond the expected text, and of text that is not compared."""
+"""The largest number of bytes beyond those that are expected."""
+_GZIP = re.compile(r"H4sI[A-Za-z0-9+/=]{20,}")
+"""A gzip stream in base64: pages hold their samples in such."""
 
 
-def compare_file(path: Path, parts: Sequence[str], /) -> tuple[list[str], list[str]]:
-    """Return the differences of a file and the notes about it, a sentence each.
-
-    ``parts``: the texts that the records give, in their order; between two of them the file may have any text that has no ``<``.
-    """
-    expected = "".join(parts)
+def compare_file(path: Path, expected: bytes, /) -> tuple[list[str], list[str]]:
+    """Return the differences of a file and the notes about it, a sentence each. ``expected``: the content that the records give."""
     try:
-        found = read_text(path, most_bytes=2 * len(expected.encode()) + _SPARE + (_MOST_FREE if len(parts) > 1 else 0))
+        found = read_bytes(path, most_bytes=2 * len(expected) + _SPARE)
+        if found == expected:
+            return [], []
+        differences = list(_COMPARE.get(path.suffix, _compare_texts)(found, expected))
     except StoreError as error:
         return [error.message], []
-    if len(parts) > 1:
-        return list(_compare_parts(found, *parts)), ["its samples are not compared"]
-    if found == expected:
-        return [], []
-    parse = {".json": parse_json, ".xml": _parse_xml}.get(path.suffix)
-    if parse is None:
-        return list(compare_lines(found, expected)), []
-    try:
-        differences = list(compare_values(parse(found), parse(expected)))
     except (ValueError, RecursionError, ET.ParseError) as error:
         return [f"it cannot be read ({_describe(error)})"], []
     return differences, [] if differences else ["it is written in another way than by this version, and says the same"]
 
 
-def read_text(path: Path, /, most_bytes: int) -> str:
-    """Return the text of a file. Raises `StoreError` if it is no file, no UTF-8, or larger than ``most_bytes``."""
+def read_bytes(path: Path, /, most_bytes: int) -> bytes:
+    """Return the content of a file. Raises `StoreError` if it is no file, or larger than ``most_bytes``."""
     try:
         if not path.is_file():
             raise StoreError("it is not a regular file")
         if (size := path.stat().st_size) > most_bytes:
             raise StoreError(f"it has {size:,} bytes, and the records give at most {most_bytes:,}")
-        return path.read_bytes().decode("utf-8")
+        return path.read_bytes()
     except OSError as error:
         raise StoreError(f"it cannot be read ({error.strerror or error})") from error
+
+
+def read_text(path: Path, /, most_bytes: int) -> str:
+    """Return the text of a file. Raises `StoreError` as `read_bytes` does, and if it is no UTF-8."""
+    return _decode(read_bytes(path, most_bytes))
+
+
+def _decode(content: bytes) -> str:
+    try:
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise StoreError(f"it is not UTF-8 ({error.reason} at byte {error.start})") from error
+
+
+def _compare_texts(found: bytes, expected: bytes) -> Iterable[str]:
+    """Compare lines, and what is compressed in them: machines may compress the same to other bytes."""
+    ours = _inflate(_decode(expected), most_bytes=None)
+    return compare_lines(_inflate(_decode(found), most_bytes=2 * len(ours) + _SPARE), ours)
+
+
+def _inflate(text: str, most_bytes: int | None) -> str:
+    """Return a text with the content of each gzip stream in place of its base64. ``most_bytes``: of all content; None for no limit."""
+    left = most_bytes
+
+    def replace(match: re.Match[str]) -> str:
+        nonlocal left
+        try:
+            content = zlib.decompressobj(31).decompress(base64.b64decode(match[0]), left or 0)
+        except (zlib.error, ValueError):
+            return match[0]
+        if left is not None:
+            left = max(1, left - len(content))
+        return content.decode("utf-8", "backslashreplace")
+
+    return _GZIP.sub(replace, text)
+
+
+def _compare_json(found: bytes, expected: bytes) -> Iterable[str]:
+    return compare_values(parse_json(_decode(found)), parse_json(_decode(expected)))
+
+
+def _compare_xml(found: bytes, expected: bytes) -> Iterable[str]:
+    return compare_values(_parse_xml(_decode(found)), _parse_xml(_decode(expected)))
+
+
+def _compare_parquet(found: bytes, expected: bytes) -> Iterable[str]:
+    """Compare the cells of two tables, as lines of CSV."""
+    import pandas as pd
+
+    try:
+        theirs, ours = (pd.read_parquet(io.BytesIO(content)).to_csv(index=False) for content in (found, expected))
+    except Exception as error:
+        raise ValueError(str(error)) from error
+    return compare_lines(theirs, ours)
+
+
+_COMPARE: Mapping[str, Callable[[bytes, bytes], Iterable[str]]] = {
+    ".json": _compare_json, ".sarif": _compare_json, ".xml": _compare_xml, ".parquet": _compare_parquet,
+}  # fmt: skip
 
 
 def parse_json(text: str, /) -> Any:
@@ -86,22 +138,6 @@ def _convert_element(element: ET.Element) -> dict[str, Any]:
     children = dict(zip(label_uniquely(labels), map(_convert_element, element), strict=True))
     text = f"{(element.text or '').strip()}{''.join((child.tail or '').strip() for child in element)}"
     return {"attributes": dict(element.attrib), "text": text, **children}
-
-
-def _compare_parts(found: str, before: str, after: str) -> Iterator[str]:
-    """Compare what stands around the free text, which begins after the last line of ``before`` and ends at the next ``<``."""
-    if found.startswith(before):
-        start = len(before)
-    else:
-        mark = before.rpartition("\n")[2]
-        start = found.find(mark) + len(mark)
-        if start < len(mark):
-            yield f"it has no {mark!r}, so that its numbers are not compared"
-            return
-        yield from compare_lines(found[:start], before)
-    rest = found[found.find("<", start) :] if "<" in found[start:] else ""
-    if rest != after:
-        yield from compare_lines(rest, after, first=found.count("\n", 0, len(found) - len(rest)) + 1)
 
 
 def _describe(error: Exception) -> str:

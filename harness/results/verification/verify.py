@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ...api.errors import ConfigError, describe_error, ends_run
-from ...api.plugins import gives
 from ...api.registry import Registry
 from ...api.report import Report
 from ...api.scorecard import Scorecard
 from ...scorecard.gates import Gate, parse_entry
 from ...store import FILE_NAME, Store, codec
+from ..frames import Run
 from ..summarise import summarise
-from ..write_reports import Reports, list_suite_reports
+from ..write_reports import list_files, list_suite_reports, list_written_reports
 from .files import compare_file, parse_json, prefix, read_text
 
 _LARGEST_RECORD = 2**26
@@ -34,9 +36,9 @@ class Verification:
     differences: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, name: str, path: Path, parts: Sequence[str], /) -> None:
-        """Compare a file. ``name``: its name in sentences. ``parts``: as of `compare_file`."""
-        differences, notes = compare_file(path, parts)
+    def add(self, name: str, path: Path, expected: bytes, /) -> None:
+        """Compare a file. ``name``: its name in sentences. ``expected``: the content that the records give."""
+        differences, notes = compare_file(path, expected)
         self.differences += prefix(name, differences)
         self.notes += prefix(name, notes)
         self.same += [] if differences else [name]
@@ -56,15 +58,34 @@ def verify_reports(folder: Path, registry: Registry, plugins: Sequence[str] = ()
             f"the reports are not compared, because records load no code: give the run's plugin files with --plugin ({files})"
         )
         return found
-    card = summarise(folder, registry=registry)
-    wanted = list_suite_reports(suite)
-    for name, report in _list_reports(wanted, registry):
-        path = folder / report.suffix
-        if path.exists() or path.is_symlink():
-            _compare_report(found, name, report, path, card)
-        elif name in wanted:
-            found.notes.append(f"{report.suffix} is not written")
+    card, run = summarise(folder, registry=registry), Run(folder, registry=registry)
+    wanted, written = list_suite_reports(suite), list_written_reports(folder)
+    for name in dict.fromkeys([*wanted, *registry.names("reports")]):
+        settings, files = written.get(name, (wanted.get(name, {}), []))
+        try:
+            report: Report = registry.make("reports", name, **settings)
+            if not any(map(os.path.lexists, (folder / file for file in filter(None, [report.suffix, *files])))):
+                found.notes += [f"{report.suffix or f'the report {name!r}'} is not written"] if name in wanted else []
+                continue
+            with TemporaryDirectory() as place:
+                report.write(card, run, Path(place))
+                _compare_files(found, folder, Path(place), files)
+        except BaseException as error:
+            if ends_run(error):
+                raise
+            found.notes.append(f"the report {name!r} is not compared: it cannot be made ({describe_error(error)})")
     return found
+
+
+def _compare_files(found: Verification, folder: Path, place: Path, files: Iterable[str]) -> None:
+    """Compare the files of a report that was made again. ``place``: those. ``files``: the names of those in the run folder."""
+    made = [file.as_posix() for file in list_files(place)]
+    for name in made:
+        if os.path.lexists(folder / name):
+            found.add(name, folder / name, (place / name).read_bytes())
+        else:
+            found.notes.append(f"{name} is not written")
+    found.differences += [f"{name}: the records give no such file" for name in files if name not in made and os.path.lexists(folder / name)]
 
 
 def verify_record(folder: Path, record: Path, registry: Registry, baseline: Scorecard | None = None, /) -> Verification:
@@ -76,7 +97,7 @@ def verify_record(folder: Path, record: Path, registry: Registry, baseline: Scor
     gates = _read_gates(record)
     card = summarise(folder, gates=gates, registry=registry, baseline=baseline)
     found = Verification()
-    found.add(str(record), record, registry.make("reports", _RECORD).render_compared(card))
+    found.add(str(record), record, registry.make("reports", _RECORD).render(card).encode("utf-8", "backslashreplace"))
     return found
 
 
@@ -86,25 +107,6 @@ def _read_suite(folder: Path) -> Any:
         return codec.loads(store.suite)
     finally:
         store.close()
-
-
-def _list_reports(wanted: Reports, registry: Registry) -> Iterator[tuple[str, Report]]:
-    """Yield the reports that show nothing but the scorecard: those of the suite, and those that may have been written later."""
-    for name in dict.fromkeys([*wanted, *registry.names("reports")]):
-        report: Report = registry.make("reports", name, **wanted.get(name, {}))
-        if not gives(report, Report.write):
-            yield name, report
-
-
-def _compare_report(found: Verification, name: str, report: Report, path: Path, card: Scorecard) -> None:
-    try:
-        parts = report.render_compared(card)
-    except BaseException as error:
-        if ends_run(error):
-            raise
-        found.notes.append(f"{path.name} is not compared: the report {name!r} cannot be made ({describe_error(error)})")
-        return
-    found.add(path.name, path, parts)
 
 
 def _read_gates(record: Path) -> list[Gate]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 import shutil
@@ -10,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 from windtunnel.harness.store import FILE_NAME
@@ -55,6 +58,20 @@ def change_text(name: str, pattern: str, text: str) -> Callable[[Path], None]:
         after, num = re.subn(pattern, text, before, count=1, flags=re.DOTALL)
         assert num == 1
         (run / name).write_text(after)
+
+    return tamper
+
+
+def change_samples(before: str, after: str) -> Callable[[Path], None]:
+    """Change a text in each compressed line of the page, so that a reader sees other samples."""
+
+    def tamper(run: Path) -> None:
+        def change(match: re.Match[str]) -> str:
+            content = gzip.decompress(base64.b64decode(match[0])).replace(before.encode(), after.encode())
+            return base64.b64encode(gzip.compress(content)).decode()
+
+        page = run / "scorecard.html"
+        page.write_text(re.sub(r"H4sI[A-Za-z0-9+/=]+", change, page.read_text()))
 
     return tamper
 
@@ -105,7 +122,8 @@ def test_a_run_as_it_was_written_is_verified(run: Path) -> None:
         (change_text("scorecard.html", "Yes, by its gates", "Yes, of course"), ["scorecard.html: line ", "of course"]),
         (change_text("scorecard.html", "(?<=</script>\n)</body>", "<p>All is well</p></body>"), ["scorecard.html: line ", "All is well"]),
         (change_text("scorecard.html", '(?<=id="samples">)', "</script><p>All is well</p>"), ["scorecard.html: line "]),
-        (change_text("scorecard.html", 'id="samples"', 'id="Samples"'), ["scorecard.html: it has no"]),
+        (change_text("scorecard.html", 'id="samples"', 'id="Samples"'), ["scorecard.html: line ", "Samples"]),
+        (change_samples("lamp 3", "lamp 8"), ["scorecard.html: line ", "lamp 8", "lamp 3"]),
     ],
 )  # fmt: skip
 def test_each_change_is_named(run: Path, tamper: Callable[[Path], None], sentences: list[str]) -> None:
@@ -213,6 +231,84 @@ def test_a_report_that_was_written_later_is_compared(run: Path) -> None:
     assert windtunnel("export", run, "json").code == 0
     change_json("results.json", lambda r: r.update(verdict="fail"))(run)
     assert windtunnel("verify", run).code == 3
+
+
+def test_samples_that_are_compressed_otherwise_are_the_same(run: Path) -> None:
+    change_samples("no such text", "")(run)
+    assert "scorecard.html: it is written in another way" in windtunnel("verify", run).out
+
+
+@pytest.mark.parametrize("name", ["scorecard.html", "findings.sarif", "samples.csv"])
+def test_a_stream_that_inflates_without_end_is_cut(run: Path, name: str) -> None:
+    bomb = base64.b64encode(gzip.compress(bytes(300_000_000))).decode()
+    if name != "scorecard.html":
+        assert windtunnel("export", run, {"findings.sarif": "sarif", "samples.csv": "csv"}[name]).code == 0
+    (run / name).write_text(bomb)
+    answer = windtunnel("verify", run)
+    assert (answer.code, f"{name}: " in answer.err, len(answer.err) < 8_000) == (3, True, True)
+
+
+FORMATS = ["sarif", "csv", "parquet", "avid", "every_eval_ever", "model_index", "eval_results", "lm_eval"]
+
+
+@pytest.fixture(scope="module")
+def exported(original: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the run with all formats of other tools."""
+    folder = tmp_path_factory.mktemp("exported") / "run"
+    shutil.copytree(original, folder)
+    for name in FORMATS:
+        answer = windtunnel("export", folder, name)
+        assert answer.code == 0, answer.err
+    return folder
+
+
+def list_exported(exported: Path) -> dict[str, list[str]]:
+    written = json.loads((exported / ".reports").read_text())
+    return {name: written[name]["files"] for name in FORMATS}
+
+
+def test_formats_of_other_tools_are_made_again(exported: Path, tmp_path: Path) -> None:
+    """In a copy of the folder, whose files have other times."""
+    shutil.copytree(exported, tmp_path / "run", copy_function=shutil.copyfile)
+    answer = windtunnel("verify", tmp_path / "run")
+    assert answer.code == 0, answer.err
+    for files in list_exported(exported).values():
+        assert all(file in answer.out for file in files), files
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_change_of_a_format_is_named(exported: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(exported, tmp_path / "run")
+    file = list_exported(exported)[name][0]
+    path = tmp_path / "run" / file
+    if name == "parquet":
+        frame = pd.read_parquet(path)
+        frame.loc[3, "input"] = "a fine lamp"
+        frame.to_parquet(path, index=False)
+    else:
+        text = path.read_text()
+        number = re.search(r"0\.8|toy|tickets", text)
+        assert number is not None, text
+        path.write_text(text.replace(number[0], f"1{number[0]}", 1))
+    answer = windtunnel("verify", tmp_path / "run")
+    assert (answer.code, f"{file}: " in answer.err) == (3, True), answer.out
+
+
+def test_a_report_is_made_again_with_its_own_settings(run: Path) -> None:
+    assert windtunnel("report", run, "{report: html, max_mb: 1}").code == 0
+    assert windtunnel("verify", run).code == 0
+    known = json.loads((run / ".reports").read_text())
+    assert (known["html"]["settings"], known["json"]["settings"]) == ({"max_mb": 1}, {})
+    (run / ".reports").write_text("[" * 100_000)
+    assert windtunnel("verify", run).code == 0
+
+
+def test_a_file_that_its_report_does_not_give_is_a_difference(run: Path) -> None:
+    known = json.loads((run / ".reports").read_text())
+    known["json"]["files"].append("more.json")
+    (run / ".reports").write_text(json.dumps(known))
+    (run / "more.json").write_text("{}")
+    assert "more.json: the records give no such file" in windtunnel("verify", run).err
 
 
 def test_a_run_with_plugins_is_compared_with_them(tmp_path: Path) -> None:
