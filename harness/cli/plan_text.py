@@ -7,6 +7,7 @@ from typing import Any
 
 from ..api.errors import CapabilityError, IncompleteRun
 from ..items.base.planned_item import PlannedItem, PlannedTask
+from ..plan.gate_checks import ONLY_AT_LOOKS
 from ..plan.types import Plan
 from ..run.item_times import ItemTime, share_times
 from ..run.pace import Key
@@ -81,6 +82,7 @@ def plan_text(plan: Plan, times: Times) -> str:
         lines += [f"data of {task.name}: {note}" for note in task.notes]
         lines += [f"note: {task.name}: {caution}" for caution in task.cautions]
     lines += _list_derived(plan.items, shares)
+    lines += _list_never_ended(plan)
     if times:
         total = format_duration(sum(time.seconds for time in times.values()))
         num = max(time.num_measured for time in times.values())
@@ -115,6 +117,14 @@ def _list_derived(items: Sequence[PlannedItem], shares: Mapping[Key, float]) -> 
             yield f"note: {program}: no entry asks for it. Without it: {omit}"
         elif max(parts.values()) >= NOTED_SHARE:
             yield f"note: {program}: no entry asks for it, and it takes about {listed} of the time. Without it: {omit}"
+
+
+def _list_never_ended(plan: Plan) -> Iterator[str]:
+    """Yield the items that run to their last sample although the suite lets items end early."""
+    against = [gate for gate in (spec.parse() for spec in plan.suite.gates) if gate.drop is not None]
+    for item in plan.items if plan.suite.stop is not None and not plan.suite.num_looks else ():
+        if any(gate.concerns(item.model.name, item.item) for gate in against):
+            yield f"note: {item.model.name}/{item.item}: it runs to its last sample: {ONLY_AT_LOOKS}"
 
 
 def plan_exit_code(plan: Plan) -> int:

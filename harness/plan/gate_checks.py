@@ -10,6 +10,8 @@ from ..items.base.planned_item import PlannedItem
 from ..scorecard.gates import Gate
 from ..scorecard.gates.early_stop import is_on_interval, select_decisive
 
+ONLY_AT_LOOKS = "gates against a baseline are decided at fixed looks only, as with 'stop: {decided: {looks: 4}}'"
+
 
 def check_gate(gate: Gate, items: Sequence[PlannedItem], registry: Registry, *, has_baseline: bool) -> None:
     """Check before the run that at least one item can have the gate's row and number. Raises `ConfigError` otherwise.
@@ -37,15 +39,26 @@ def check_gate(gate: Gate, items: Sequence[PlannedItem], registry: Registry, *, 
         raise ConfigError(f"gate {gate.text!r}: {gate.nothing(names)}")
 
 
-def check_early_stop(gates: Sequence[Gate], items: Sequence[PlannedItem]) -> None:
-    """Check the conditions of ``stop: decided``: a gate to decide, and random order of the samples that may be left out.
+def check_early_stop(gates: Sequence[Gate], items: Sequence[PlannedItem], num_looks: int, registry: Registry) -> None:
+    """Check the conditions of ``stop: decided``: gates that can be decided, and random order of the samples that may be left out.
 
-    ``gates``: those of the suite. ``items``: all planned items. Raises `ConfigError`.
+    ``gates``: those of the suite. ``items``: all planned items. ``num_looks``: the fixed looks; 0 if an item may end at any time.
+    Raises `ConfigError`.
     """
-    if not any(map(is_on_interval, gates)):
-        raise ConfigError("stop: decided needs a gate on an interval, such as 'sst2.accuracy >= 0.85', that decides when an item ends")
+    if not any(is_on_interval(gate) and (num_looks or gate.drop is None) for gate in gates):
+        fix = f"; {ONLY_AT_LOOKS}" if any(gate.drop is not None for gate in gates) else ""
+        raise ConfigError(
+            f"stop: decided needs a gate on an interval, such as 'sst2.accuracy >= 0.85', that decides when an item ends{fix}"
+        )  # fmt: skip
     for item in items:
-        if select_decisive(gates, item.model.name, item.item) and not item.task.task.is_shuffled:
+        decisive = select_decisive(gates, item.model.name, item.item, num_looks)
+        for gate in decisive:
+            if gate.drop is not None and not item.kind.is_bounded_mean(item, gate.metric, registry):
+                raise ConfigError(
+                    f"gate {gate.title!r}: with 'stop', it would never be decided, because {gate.metric} is no mean of bounded scores: its "
+                    f"difference to a baseline has an interval for a fixed number of samples only; leave out 'stop', or this gate"
+                )
+        if decisive and not item.task.task.is_shuffled:
             raise ConfigError(
                 f"stop: decided may end {item.item} after its first samples, which must then represent all of them: "
                 f"set 'shuffle: 0' (or another seed) for the task {item.task.name!r}"

@@ -84,7 +84,7 @@ def plan(suite: Suite, registry: Registry) -> Plan:
                 check_gate(parsed, items, registry, has_baseline=suite.baseline is not None)
     if suite.stop is not None and not impossible:
         with _place_errors(suite, "stop"):
-            check_early_stop([gate.parse() for gate in suite.gates], items)
+            check_early_stop([gate.parse() for gate in suite.gates], items, suite.num_looks, registry)
     run = tuple(item for item in items if item.kind.runs)
     return Plan(suite, tuple(models), tuple(auxiliary), run, tuple(skipped), tuple(impossible))
 

@@ -28,6 +28,7 @@ from ..metrics.base import make_metric
 from ..metrics.scores import ColumnMean, ColumnMedian, column_mean, column_median
 from ..statistics import Evidence, get_evidence
 from ..statistics.geometric import GeometricMean, geometric_mean
+from ..statistics.intervals import TAIL
 from ..statistics.statistic import Statistic
 from .packed_arrays import ArrayWriter, read_arrays
 
@@ -193,6 +194,7 @@ def _write_evidence(evidence: Evidence, arrays: ArrayWriter, pool: _IdPool, regi
         "seed": evidence.seed, "ids": arrays.add(pool.steps(evidence.ids_N)),
         "groups": arrays.add(np.array(groups, dtype=np.int64)) if groups else None,
         "columns": {name: arrays.add(np.asarray(values)) for name, values in sorted(evidence.columns.items())},
+        **({"tail": evidence.tail} if evidence.tail != TAIL else {}),
     }  # fmt: skip
 
 
@@ -212,7 +214,8 @@ def _read_evidence(facts: Mapping[str, Any], arrays: list[NDArray[Any]], ids_P: 
         raise ValueError(f"a row lacks the column {missing[0]!r}")
     groups = tuple(None if code < 0 else str(code) for code in codes)
     labels = tuple(map(str, facts["labels"]))
-    return Evidence(statistic, str(facts["name"]), columns, labels, ids_N, groups, int(facts["n_unscored"]), int(facts["seed"]))
+    tail = float(facts.get("tail", TAIL))
+    return Evidence(statistic, str(facts["name"]), columns, labels, ids_N, groups, int(facts["n_unscored"]), int(facts["seed"]), tail)
 
 
 def _write_statistic(statistic: Statistic, registry: Registry) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..api.errors import UserError
 from ..api.registry import Registry
-from ..api.scorecard import Row
+from ..api.scorecard import Row, Scorecard
 from ..items.base.kind import ItemKind
 from ..items.base.results import RunResults
 from ..items.kinds import list_kinds
@@ -18,6 +18,7 @@ from ..scorecard.gates import Gate, parse_entry
 from ..scorecard.gates.early_stop import Stage, are_decided, bound_early, select_decisive
 from ..scorecard.headlines import choose_headline
 from ..store import FILE_NAME, Store, StoredItem, codec
+from .manifest import describe_item
 
 
 class UnknownKind(ItemKind):
@@ -49,7 +50,7 @@ def make_item_rows(
     table = Table.of(results.store.join(item, {*NOTED, *(columns or ()), *kind.artifacts}), columns, kind.artifacts)
     results.metrics[item.id], results.notes[item.id] = metrics, table.notes
     rows = kind.rows(item, table, results)
-    if suite.get("stop") and select_decisive(gates, item.model, item.item):
+    if suite.get("stop") and select_decisive(gates, item.model, item.item, item.facts["looks"]):
         rows = [bound_early(row, find_stage(item, table.num)) for row in rows]
     return table, rows
 
@@ -76,23 +77,34 @@ def find_stage(item: StoredItem, num: int, /) -> Stage:
     return Stage(num, item.num_samples, item.facts["looks"])
 
 
-def is_decided(item: StoredItem, num: int, rows: Sequence[Row], suite: Mapping[str, Any], gates: Sequence[Gate], /) -> bool:
+def is_decided(
+    item: StoredItem, num: int, rows: Sequence[Row], suite: Mapping[str, Any], gates: Sequence[Gate], baseline: Scorecard | None, /
+) -> bool:  # fmt: skip
     """Tell whether the item may end before its last sample, because all its gates are decided.
 
-    ``num``: the number of its records. The other parameters are those of `make_item_rows`.
+    ``num``: the number of its records. ``baseline``: the one that the run folder keeps. The others are those of `make_item_rows`.
     """
-    may_end = bool(suite.get("stop")) and find_stage(item, num).is_look
-    return may_end and are_decided(select_decisive(gates, item.model, item.item), rows)
+    if not suite.get("stop") or not find_stage(item, num).is_look:
+        return False
+    card = Scorecard({"items": [describe_item(item)]}, tuple(rows), max_unscored=suite["max_unscored"])
+    return are_decided(select_decisive(gates, item.model, item.item, item.facts["looks"]), card, baseline)
 
 
 class EarlyStop:
-    """Decides during a run whether an item may end. ``registry``: metrics and kinds of items. ``suite``: the recorded suite."""
+    """Decides during a run whether an item may end.
 
-    def __init__(self, registry: Registry, suite: Mapping[str, Any], gates: Sequence[Gate], kinds: Mapping[str, ItemKind]) -> None:
+    ``registry``: metrics and kinds of items. ``suite``: the recorded suite. ``baseline``: the one that the run folder keeps.
+    """
+
+    def __init__(
+        self, registry: Registry, suite: Mapping[str, Any], gates: Sequence[Gate], kinds: Mapping[str, ItemKind],
+        baseline: Scorecard | None = None,
+    ) -> None:  # fmt: skip
         self._registry = registry
         self._suite = suite
         self._gates = gates
         self._kinds = kinds
+        self._baseline = baseline
         self._last: dict[int, int] = {}
 
     def __call__(self, store: Store, item: StoredItem, /) -> bool:
@@ -101,15 +113,15 @@ class EarlyStop:
         The rows are computed again only if there are a tenth more records than before, so that all checks of a run read
         each record about ten times.
         """
-        num = store.count(item)
-        if not num or not select_decisive(self._gates, item.model, item.item) or not find_stage(item, num).is_look:
+        num, looks = store.count(item), item.facts["looks"]
+        if not num or not select_decisive(self._gates, item.model, item.item, looks) or not find_stage(item, num).is_look:
             return False
-        if not item.facts["looks"] and num < 1.1 * self._last.get(item.id, 0):
+        if not looks and num < 1.1 * self._last.get(item.id, 0):
             return False
         self._last[item.id] = num
         results = RunResults(store, [item], self._kinds)
         _, rows = make_item_rows(item, results, self._registry, self._suite, self._gates)
-        return is_decided(item, num, rows, self._suite, self._gates)
+        return is_decided(item, num, rows, self._suite, self._gates, self._baseline)
 
 
 def _load_metrics(item: StoredItem, registry: Registry, plugin_files: Sequence[str]) -> dict[str, Metric | str]:

@@ -23,19 +23,23 @@ def make_manifest(store: Store, suite: Mapping[str, Any], items: Sequence[Stored
                   "dtype": i.facts["dtype"], "device": i.facts["device"]}
         for i in items
     }  # fmt: skip
-    described = [
-        {"model": i.model, "item": i.item, "key": i.key.to_json(), "kind": i.kind, "task": i.task, "num_samples": i.num_samples,
-         "data_fingerprint": i.data_fingerprint, "plugin": i.plugin, "seed": i.seed, "identity": _to_json(i.facts.get("identity", {})),
-         "settings": _to_json(i.facts["settings"]), "threat": _to_json(i.facts.get("threat")), "roles": _to_json(i.facts["roles"])}
-        for i in items
-    ]  # fmt: skip
     return {
         "name": store.name, "version": store.version, "versions": _to_json(items[0].facts.get("versions", {})) if items else {},
-        "digest": store.digest, "suite": suite["identity"], "seed": suite["seed"], "models": models, "items": described,
+        "digest": store.digest, "suite": suite["identity"], "seed": suite["seed"], "models": models,
+        "items": list(map(describe_item, items)),
         "data": {i.task: notes for i in items if (notes := _list_data_notes(i))},
         "tasks": {i.task: {name: i.facts[name] for name in _ABOUT_TASKS if name in i.facts} for i in items if i.key.is_task},
         "skipped": [_to_json(s) for s in suite.get("skipped", ())], "flags": list(flags),
         "set_aside": [{"model": i.model, "item": i.item, "why": why, "num_records": store.count(i)} for i, why in store.set_aside()],
+    }  # fmt: skip
+
+
+def describe_item(i: StoredItem, /) -> dict[str, Any]:
+    """Return the facts about an item that comparisons read."""
+    return {
+        "model": i.model, "item": i.item, "key": i.key.to_json(), "kind": i.kind, "task": i.task, "num_samples": i.num_samples,
+        "data_fingerprint": i.data_fingerprint, "plugin": i.plugin, "seed": i.seed, "identity": _to_json(i.facts.get("identity", {})),
+        "settings": _to_json(i.facts["settings"]), "threat": _to_json(i.facts.get("threat")), "roles": _to_json(i.facts["roles"]),
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..api.registry import Registry
-from ..api.scorecard import Figure, Row
+from ..api.scorecard import Figure, Row, Scorecard
 from ..items.base.kind import ItemKind
 from ..items.base.results import RunResults
 from ..items.kinds import list_kinds
@@ -26,6 +26,7 @@ class RunRows:
 
     ``results``: the items with their rows: those of single items, then those about several.
     ``registry``: the metrics and the kinds of items. ``suite``: the recorded suite. ``gates``: its gates.
+    ``baseline``: the one that the run folder keeps, which decides whether items ended early; needed only if gates compare with it.
     ``keep``: returns the row to keep of a computed one, for instance without its evidence.
 
     ``figures``: the data of charts that rows do not hold. ``times``: rows about time.
@@ -42,6 +43,7 @@ class RunRows:
     registry: Registry
     suite: Mapping[str, Any]
     gates: Sequence[Gate]
+    baseline: Scorecard | None
     keep: Callable[[Row], Row]
     figures: list[Figure] = field(default_factory=list)
     times: list[Row] = field(default_factory=list)
@@ -86,7 +88,7 @@ class RunRows:
     def _check_end(self, item: StoredItem, table: Table, rows: Sequence[Row]) -> None:
         """Find out whether the item has all its records. An item that rests on one that ended early has as many as that one."""
         expected = min([item.num_samples, *(self._counts[base] for base in item.facts["rests_on"] if base in self.ended)])
-        if table.num < expected and is_decided(item, table.num, rows, self.suite, self.gates):
+        if table.num < expected and is_decided(item, table.num, rows, self.suite, self.gates, self.baseline):
             self.ended.add(item.id)
         self._counts[item.id] = table.num
         self.complete &= item.id in self.ended or table.num >= expected
@@ -115,11 +117,12 @@ class RunRows:
 
 
 def compute_run_rows(
-    store: Store, registry: Registry, suite: Mapping[str, Any], gates: Sequence[Gate], /, keep: Callable[[Row], Row]
+    store: Store, registry: Registry, suite: Mapping[str, Any], gates: Sequence[Gate], baseline: Scorecard | None, /,
+    keep: Callable[[Row], Row],
 ) -> RunRows:  # fmt: skip
     """Compute the rows of all current items of a run. The parameters are those of `RunRows`."""
     items, kinds = store.items(), list_kinds(registry)
-    computed = RunRows(RunResults(store, items, kinds), registry, suite, gates, keep)
+    computed = RunRows(RunResults(store, items, kinds), registry, suite, gates, baseline, keep)
     computed.complete = {(i.model, i.item, i.num_samples) for i in items} == {tuple(planned) for planned in suite["planned"]}
     for item in items:
         computed.add_item(item)

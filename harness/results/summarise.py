@@ -51,12 +51,14 @@ def summarise(
         wanted = planned_gates if gates is None else gates
         wanted = [replace(gate, allow_mismatch=True) for gate in wanted] if allow_mismatch else wanted
         needs_baseline = any(gate.drop is not None for gate in wanted)
-        if baseline is None and (needs_baseline or not keep_evidence):
-            baseline = read_kept_baseline(folder, known)
+        ends_by_baseline = bool(codec.loads(store.suite).get("stop")) and any(gate.drop is not None for gate in planned_gates)
+        is_wanted = baseline is None and (needs_baseline or not keep_evidence)
+        kept = read_kept_baseline(folder, known) if ends_by_baseline or is_wanted else None
+        baseline = kept if is_wanted else baseline
         compares_models = not keep_evidence and have_common_items(store.items())
         is_evidence_used = keep_evidence or compares_models or baseline is not None
         views = SampleViews(folder, list_kinds(known), sum(store.count(i) for i in store.items() if i.key.is_task))
-        card = replace(_make_scorecard(store, known, planned_gates, is_evidence_used), samples=views)
+        card = replace(_make_scorecard(store, known, planned_gates, kept, is_evidence_used), samples=views)
     finally:
         store.close()
     if needs_baseline and baseline is not None:
@@ -80,13 +82,16 @@ def summarise(
     return replace(card, gates=gate_results, verdict=verdict, manifest={**card.manifest, "flags": flags})
 
 
-def _make_scorecard(store: Store, registry: Registry, gates: Sequence[Gate], with_evidence: bool) -> Scorecard:
+def _make_scorecard(
+    store: Store, registry: Registry, gates: Sequence[Gate], baseline: Scorecard | None, with_evidence: bool
+) -> Scorecard:  # fmt: skip
     """Return the scorecard without gates, comparisons and samples.
 
-    ``gates``: those of the suite, which may have ended items early. ``with_evidence``: keep `Row.evidence`.
+    ``gates``, ``baseline``: those of the suite, and the one that the run folder keeps, which may have ended items early.
+    ``with_evidence``: keep `Row.evidence`.
     """
     suite = codec.loads(store.suite)
-    computed = compute_run_rows(store, registry, suite, gates, keep=_keep if with_evidence else _drop_evidence)
+    computed = compute_run_rows(store, registry, suite, gates, baseline, keep=_keep if with_evidence else _drop_evidence)
     results, items, kinds = computed.results, computed.results.items, computed.results.kinds
     flags = [*computed.flags, *list_flags(items, results.notes, kinds, suite["plugin_files"])]
     flags += list_changes(results.rows)

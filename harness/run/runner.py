@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..api.errors import StoreError
 from ..api.registry import Registry
+from ..api.scorecard import Scorecard
 from ..engine import Engine
 from ..items.base.planned_item import PlannedItem, PlannedModel
 from ..plan.types import Plan
@@ -60,7 +61,7 @@ def run_plan(
         store = open_store(plan, folder)
         try:
             keep_baseline(baseline, plan, folder, registry)
-            may_end = _make_early_stop(plan, store, registry)
+            may_end = _make_early_stop(plan, store, registry, baseline)
             with RunSession(store) as session, closing(Players(lambda player: load_model(plan, player, shown))) as players:
                 context = RunContext(plan, store, session, shown, players, should_stop, say, may_end, first_chunk)
                 context.set_aside(describe_known_items(plan.items, suite=plan.suite, store=store))
@@ -99,11 +100,14 @@ def _try_later_models(context: RunContext, rounds: Sequence[tuple[PlannedModel, 
             tried.add(model.name)
 
 
-def _make_early_stop(plan: Plan, store: Store, registry: Registry | None) -> Callable[[Store, StoredItem], bool]:
+def _make_early_stop(
+    plan: Plan, store: Store, registry: Registry | None, baseline: Scorecard | None
+) -> Callable[[Store, StoredItem], bool]:  # fmt: skip
     """Return the function that tells whether an item may end before its last sample."""
     if plan.suite.stop is None:
         return lambda store, item: False
     from ..results.item_rows import EarlyStop
 
     gates = [gate.parse() for gate in plan.suite.gates]
-    return EarlyStop(registry or Registry(plan.suite.plugins), codec.loads(store.suite), gates, {i.kind.name: i.kind for i in plan.items})
+    kinds = {i.kind.name: i.kind for i in plan.items}
+    return EarlyStop(registry or Registry(plan.suite.plugins), codec.loads(store.suite), gates, kinds, baseline)

@@ -179,6 +179,8 @@ _RATES = frozenset({
     *JOINED_SLICES, *JUDGED, "transfer_success_rate", "accuracy_on_twins",
 })  # fmt: skip
 _MEANS = {RATE: "mean in [0, 1]", _CHANGE: "mean in [-1, 1]"}
+BOUNDED_MEANS = frozenset({"rate", *_MEANS.values(), "paired difference"})
+"""The kinds of rows that are means of scores between bounds (`get_kind`)."""
 
 
 def get_kind(row: str, /) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -69,7 +69,7 @@ class Difference:
 
 
 def paired_mean_difference(
-    a: ArrayLike, b: ArrayLike, low: float | None = None, high: float | None = None, groups: Sequence[str | None] = ()
+    a: ArrayLike, b: ArrayLike, low: float | None = None, high: float | None = None, groups: Sequence[str | None] = (), tail: float = TAIL
 ) -> Difference:
     """Return the mean of ``a`` minus the mean of ``b``.
 
@@ -77,6 +77,8 @@ def paired_mean_difference(
     low, high: bounds of the scores of a pair. The differences are then between low - high and high - low, and their mean
         has Gaffke's interval (`means.Side`); without both, the interval is that of an unbounded mean.
     groups: group of each sample, or empty.
+    tail: the probability with which a bound may miss; less at one of several looks (`fixed_looks.find_tails`). The p-value is then
+        scaled, so that it is below 5 % where the interval excludes 0.
 
     Raises `DataError` if the lengths differ or a score is out of bounds.
     """
@@ -89,12 +91,25 @@ def paired_mean_difference(
     members, difference_N = Groups.of(n, groups), a_N - b_N
     value = float(difference_N.mean())
     if low is None or high is None:
-        return _compare_unbounded(difference_N, members)
+        return require_fixed_number(_compare_unbounded(difference_N, members), tail)
     span = high - low
     mean = effective_mean(difference_N, -span, span, members)
     if mean is None:
         return Difference(value, n=n, reason=f"too few to bound: {FEW_GROUPS}")
-    return Difference(value, *mean.bounds(TAIL), mean.p_value(0.0), n)
+    if tail == 0:
+        return require_fixed_number(Difference(value, n=n), tail)
+    return Difference(value, *mean.bounds(tail), min(1.0, mean.p_value(0.0) * TAIL / tail), n)
+
+
+def require_fixed_number(difference: Difference, tail: float, /) -> Difference:
+    """Return a difference whose interval holds for a fixed number of samples, without it if the number may follow from the answers.
+
+    ``tail``: `Evidence.tail`.
+    """
+    if tail >= TAIL:
+        return difference
+    reason = "an item may end early, and this kind of difference has an interval for a fixed number of samples only"
+    return replace(difference, low=None, high=None, p_value=None, reason=reason)
 
 
 def _compare_unbounded(difference_N: Floats, members: Groups) -> Difference:

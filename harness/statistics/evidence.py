@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..api.scorecard import Estimate, Row
 from .estimates import estimate
-from .intervals import Ints
+from .intervals import TAIL, Ints
 from .statistic import Columns, Statistic
 
 Ids = NDArray[np.uint64]
@@ -35,6 +35,8 @@ class Evidence:
     ``columns``: the columns that the statistic needs, one row per sample. ``labels``: the class names.
     ``ids_N``: the hash of each sample's id (`hash_id`). ``groups``: the group of each sample; empty if there are none.
     ``n_unscored``: the number of samples without a score. ``seed``: for intervals that draw random numbers.
+    ``tail``: the probability with which a bound of a comparison may miss; less if the item may end at one of several looks
+    (`fixed_looks.find_tails`), and 0 if it may end at any time.
     """
 
     statistic: Statistic
@@ -45,6 +47,7 @@ class Evidence:
     groups: Sequence[str | None] = ()
     n_unscored: int = 0
     seed: int = 0
+    tail: float = TAIL
 
     def compute_value(self) -> float | None:
         """Compute the number without its interval, which takes most of the time; None if it is undefined."""

@@ -21,7 +21,7 @@ from ...api.samples import Record, Sample, seed_of
 from ...api.scorecard import Figure, Heat, Measure, Row, Twin
 from ...engine import Engine
 from ...scorecard.measures import MEASURES
-from ...scorecard.names import EFFICIENCY, Bounds
+from ...scorecard.names import BOUNDED_MEANS, EFFICIENCY, Bounds, get_kind
 from ...store import StoredItem
 from ...suite.specs import Suite
 from .item_run import ItemRun
@@ -137,6 +137,10 @@ class ItemKind:
         """Return the smallest and the largest value that a possible row of a planned item can have; None for no bound."""
         measure = {**MEASURES, **self.measures}.get(row.partition("[")[0])
         return (None, None) if measure is None else (measure.low, measure.high)
+
+    def is_bounded_mean(self, item: PlannedItem, row: str, registry: Registry, /) -> bool:
+        """Tell whether a possible row of a planned item is a mean of scores between bounds, so that few samples may decide its gates."""
+        return get_kind(row) in BOUNDED_MEANS
 
     def stems(self) -> frozenset[str]:
         """Return the names of the rows of this kind without the parts in brackets, except for the metrics of tasks."""

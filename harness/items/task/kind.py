@@ -55,6 +55,15 @@ class TaskItems(ItemKind):
                 return metric.low, metric.high
         return super().bounds_of(item, row, registry)
 
+    def is_bounded_mean(self, item: PlannedItem, row: str, registry: Registry, /) -> bool:
+        from ...metrics.base import Metric, make_metric
+
+        labels = tuple(str(label) for label in item.task.labels)
+        for metric in (make_metric(name, registry) for name in item.task.metric_code):
+            if any(row == name or row.startswith(f"{name}[") for name in metric.names(labels)):
+                return type(metric).per_sample is not Metric.per_sample and metric.high is not None
+        return super().is_bounded_mean(item, row, registry)
+
     def facts(self, item: PlannedItem, /) -> Mapping[str, Any]:
         task = item.task.task
         about = {"title": str(task.title), "hub_task": str(task.hub_task), "source": dict(task.source)}

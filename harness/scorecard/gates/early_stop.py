@@ -38,7 +38,9 @@ class Stage:
 
     @property
     def tail(self) -> float:
-        """The probability with which a bound may miss at the last fixed look; before the first, that of the first."""
+        """The probability with which a bound may miss at the last fixed look; before the first, that of the first; 0 without looks."""
+        if not self.num_looks:
+            return 0.0
         num_passed = sum(look <= self.num for look in list_looks(self.planned, self.num_looks))
         return find_tails(self.num_looks)[max(0, num_passed - 1)]
 
@@ -47,26 +49,28 @@ ANY_TIME = Stage()
 """The stage of an item that may end after every sample."""
 
 
-def select_decisive(gates: Iterable[Gate], model: str, item: str, /) -> list[Gate]:
+def select_decisive(gates: Iterable[Gate], model: str, item: str, num_looks: int, /) -> list[Gate]:
     """Return the gates on an item that further samples can decide: those on an interval or a bound.
 
-    None if the item also has a gate against a baseline, whose paired interval holds for a fixed number of samples only.
+    ``num_looks``: as of `Stage`. Without fixed looks, an item with a gate against a baseline has none: it runs to its last sample, because
+    a difference has an interval for a fixed number of samples or at fixed looks only.
     """
     about = [gate for gate in gates if gate.concerns(model, item)]
-    return [] if any(gate.drop is not None for gate in about) else [gate for gate in about if is_on_interval(gate)]
+    if not num_looks and any(gate.drop is not None for gate in about):
+        return []
+    return [gate for gate in about if is_on_interval(gate)]
 
 
 def is_on_interval(gate: Gate, /) -> bool:
-    """Tell whether a gate compares an interval or a bound with a threshold, so that it may be decided early."""
-    return gate.threshold is not None and gate.threshold.part in _BOUNDS and not gate.is_family
+    """Tell whether a gate judges an interval or a bound, so that it may be decided early."""
+    return not gate.is_family and (gate.threshold is None or gate.threshold.part in _BOUNDS)
 
 
-def are_decided(gates: Sequence[Gate], rows: Iterable[Row], /) -> bool:
-    """Tell whether all gates on an item pass or fail. ``rows``: the item's rows (`bound_early`)."""
-    given = tuple(rows)
-    if not gates or any(not any(gate.names(row.name, row.slice) for row in given) for gate in gates):
+def are_decided(gates: Sequence[Gate], card: Scorecard, baseline: Scorecard | None = None, /) -> bool:
+    """Tell whether all gates on an item pass or fail. ``card``: has the item and its rows (`bound_early`)."""
+    if not gates or any(not any(gate.names(row.name, row.slice) for row in card.rows) for gate in gates):
         return False
-    return all(check_gate(gate, Scorecard({}, given)).outcome in ("pass", "fail") for gate in gates)
+    return all(check_gate(gate, card, baseline).outcome in ("pass", "fail") for gate in gates)
 
 
 def bound_early(row: Row, stage: Stage, /) -> Row:
@@ -91,4 +95,5 @@ def bound_early(row: Row, stage: Stage, /) -> Row:
         say = "the interval holds at any number of samples, because the item may end when its gates are decided"
         found = replace(interval, reason=say)
     reason = "; ".join(filter(None, [found.reason, row.estimate.reason]))
-    return replace(row, estimate=replace(row.estimate, low=found.low, high=found.high, reason=reason))
+    estimate = replace(row.estimate, low=found.low, high=found.high, reason=reason)
+    return replace(row, estimate=estimate, evidence=replace(evidence, tail=stage.tail))

@@ -12,11 +12,13 @@ from windtunnel.harness.api.errors import ConfigError, IncompleteRun
 from windtunnel.harness.api.registry import Registry
 from windtunnel.harness.results.summarise import summarise
 from windtunnel.harness.run.runner import run_plan
+from windtunnel.harness.scorecard.gates import parse_entry
 from windtunnel.harness.statistics.fixed_looks import find_tails, mean_at_look
 from windtunnel.harness.statistics.sequential import mean_at_any_time
 from windtunnel.tests.toys import opened, planned, row, run, windtunnel, write_suite
 
 NUM = 400
+DROP: dict[str, Any] = {"check": "mail.accuracy", "drop": 0.1}
 
 
 def _write(folder: Path, /, **keys: Any) -> dict[str, Any]:
@@ -86,6 +88,27 @@ def test_an_item_with_a_gate_against_a_baseline_runs_to_the_last_sample(tmp_path
     again = run(tmp_path, **{**keys, "gates": gates, "baseline": str(tmp_path / "before")})
     assert row(again, "mail", "accuracy").estimate == row(card, "mail", "accuracy").estimate
     assert [gate.outcome for gate in again.gates] == ["pass", "pass"]
+    suite = write_suite(tmp_path, **{**keys, "gates": gates, "baseline": str(tmp_path / "before")})
+    assert (
+        "words/mail: it runs to its last sample: gates against a baseline are decided at fixed looks only" in windtunnel("plan", suite).out
+    )
+
+
+def test_a_gate_against_a_baseline_may_end_an_item_at_a_fixed_look(tmp_path: Path) -> None:
+    """The run ends where its own paired interval at that look decides, a report says the same, and another gate is judged by it."""
+    keys = _write(tmp_path)
+    run(tmp_path, out="before", **{**keys, "stop": None})
+    looks = {"stop": {"decided": {"looks": 4}}, "baseline": str(tmp_path / "before"), "chunk": 64}
+    card = run(tmp_path, **{**keys, **looks, "gates": [{"check": "mail.accuracy", "drop": 0.05}]})
+    (judged,) = card.gates[0].rows
+    tail = find_tails(4)[1]
+    assert (card.verdict, card.complete, judged.n) == ("pass", True, NUM // 4 * 2)
+    assert (judged.value, judged.low) == (0.0, pytest.approx(tail ** (1 / judged.n) - 1, abs=1e-3))
+    assert summarise(tmp_path / "run", registry=Registry((tmp_path / "toy_plugins.py",))).gates == card.gates
+    stricter = summarise(tmp_path / "run", gates=[parse_entry({"check": "mail.accuracy", "drop": 0.03})])
+    assert (stricter.complete, stricter.gates[0].outcome) == (True, "inconclusive")
+    times = run(tmp_path, out="times", **{**keys, **looks, "gates": [{"check": "mail.accuracy", "drop": 0.001, "inconclusive": "warn"}]})
+    assert (times.gates[0].rows[0].n, times.complete) == (NUM, True)
 
 
 def test_a_run_that_ended_early_is_not_continued(tmp_path: Path) -> None:
@@ -124,6 +147,11 @@ def test_items_that_read_the_records_of_an_ended_one_have_as_many_samples(tmp_pa
         ({"stop": "soon"}, "write decided, or {decided: {looks: 4}} for 2 to 20 fixed looks, not 'soon'"),
         ({"stop": {"decided": {"looks": 1}}}, "for 2 to 20 fixed looks"),
         ({"gates": ["mail.accuracy.value >= 0.5"]}, "needs a gate on an interval"),
+        ({"gates": [DROP], "baseline": "before"}, "gates against a baseline are decided at fixed looks only"),
+        (
+            {"gates": [DROP, {"check": "mail.f1_macro", "drop": 0.1}], "baseline": "before", "stop": {"decided": {"looks": 4}}},
+            "f1_macro is no mean of bounded scores",
+        ),
         ({"tasks": [{"task": "mail.yaml", "shuffle": False}]}, "set 'shuffle: 0'"),
     ],
 )

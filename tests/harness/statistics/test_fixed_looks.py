@@ -6,6 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from windtunnel.harness.statistics import paired_mean_difference
 from windtunnel.harness.statistics.fixed_looks import find_tails, list_looks, mean_at_look
 from windtunnel.harness.statistics.intervals import TAIL
 from windtunnel.harness.statistics.means import rate
@@ -54,6 +55,33 @@ def test_a_true_threshold_is_excluded_as_seldom_as_promised(num: int, truth: flo
         fails |= high < truth
     assert passes.mean() <= TAIL + 3 * np.sqrt(TAIL / len(right))
     assert fails.mean() <= TAIL + 3 * np.sqrt(TAIL / len(right))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("num", [50, 200, 1000])
+@pytest.mark.parametrize(("regressed", "fixed", "drop"), [(0.05, 0.05, 0.0), (0.07, 0.05, 0.02), (0.05, 0.0, 0.05), (0.01, 0.01, 0.0)])
+def test_gates_against_a_baseline_err_as_seldom_as_promised(num: int, regressed: float, fixed: float, drop: float) -> None:
+    """Of runs that are worse by just the allowed drop, at most 2.5 % pass and at most 2.5 % fail, whatever look ends them; of equal runs
+    with an allowed drop, fewer fail."""
+    looks, tails = list_looks(num, 4), find_tails(4)
+    draws = np.random.default_rng(num).random((4_000, num))
+    lost, won = (np.cumsum(part, axis=1) for part in (draws < regressed, draws > 1 - fixed))
+    passes, fails = np.zeros(len(draws), bool), np.zeros(len(draws), bool)
+    for look, tail in zip(looks, tails, strict=True):
+        pairs = np.stack([lost[:, look - 1], won[:, look - 1]], axis=1)
+        cells, place = np.unique(pairs, axis=0, return_inverse=True)
+        bounds = []
+        for num_lost, num_won in cells.tolist():
+            after = np.repeat([0.0, 1.0, 1.0], [num_lost, num_won, look - num_lost - num_won])
+            before = np.repeat([1.0, 0.0, 1.0], [num_lost, num_won, look - num_lost - num_won])
+            found = paired_mean_difference(after, before, 0, 1, tail=tail)
+            bounds.append((found.low, found.high))
+        low, high = np.array(bounds)[place.ravel()].T
+        passes |= low >= -drop
+        fails |= high < -drop
+    assert regressed - fixed == pytest.approx(drop)
+    assert passes.mean() <= TAIL + 3 * np.sqrt(TAIL / len(draws))
+    assert fails.mean() <= TAIL + 3 * np.sqrt(TAIL / len(draws))
 
 
 @pytest.mark.long

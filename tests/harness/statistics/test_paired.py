@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ from windtunnel.harness.statistics import (
     paired_bootstrap,
     paired_mean_difference,
 )
-from windtunnel.harness.statistics.intervals import Floats, Mask
+from windtunnel.harness.statistics.fixed_looks import find_tails
+from windtunnel.harness.statistics.intervals import TAIL, Floats, Mask
+from windtunnel.harness.statistics.means import effective_mean
 
 
 def outcomes(both: int, only_a: int, only_b: int, neither: int) -> tuple[Mask, Mask]:
@@ -121,3 +124,19 @@ def test_equal_runs_are_seldom_told_apart(num_groups: int) -> None:
         a, b = (rng.random((2, n)) < right).astype(float)
         found.append(compare_evidence(evidence(a, None, groups), evidence(b, None, groups)).p_value)
     assert np.mean([p is not None and p <= 0.05 for p in found]) <= 0.05 + 2.5 * math.sqrt(0.05 * 0.95 / 400)
+
+
+def test_a_comparison_of_runs_that_may_end_early_holds_at_the_look() -> None:
+    """Its bounds miss with the probability of the look, its p-value is small just where they exclude 0, and other numbers have none."""
+    a, b = np.repeat([1.0, 0.0, 1.0], [12, 1, 87]), np.repeat([0.0, 1.0, 1.0], [12, 1, 87])
+    tail = find_tails(4)[1]
+    early = compare_evidence(replace(evidence(a), tail=tail), evidence(b))
+    plain = compare_evidence(evidence(a), evidence(b))
+    assert (early.low, early.high) == effective_mean(a - b, -1, 1, None).bounds(tail)  # type: ignore[union-attr]
+    assert early.p_value == pytest.approx((plain.p_value or 0) * TAIL / tail)
+    assert (early.low or 0) < 0 < (plain.low or 0)
+    anytime = compare_evidence(replace(evidence(a), tail=0.0), evidence(b))
+    unbounded = compare_evidence(replace(evidence(a, low=None), tail=tail), evidence(b, low=None))
+    for found in (anytime, unbounded):
+        assert (found.value, found.low, found.high, found.p_value) == (plain.value, None, None, None)
+        assert "may end early" in found.reason
