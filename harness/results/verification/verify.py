@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ...api.errors import ConfigError, describe_error, ends_run
+from ...api.errors import ConfigError, UserError, describe_error, ends_run
 from ...api.registry import Registry
 from ...api.report import Report
 from ...api.scorecard import Scorecard
@@ -61,9 +61,9 @@ def verify_reports(folder: Path, registry: Registry, plugins: Sequence[str] = ()
     card, run = summarise(folder, registry=registry), Run(folder, registry=registry)
     wanted, written = list_suite_reports(suite), list_written_reports(folder)
     for name in dict.fromkeys([*wanted, *registry.names("reports")]):
-        settings, files = written.get(name, (wanted.get(name, {}), []))
+        settings, files = written.get(name, ({}, []))
         try:
-            report: Report = registry.make("reports", name, **settings)
+            report = _make_report(name, registry, settings, wanted.get(name, {}))
             if not any(map(os.path.lexists, (folder / file for file in filter(None, [report.suffix, *files])))):
                 found.notes += [f"{report.suffix or f'the report {name!r}'} is not written"] if name in wanted else []
                 continue
@@ -75,6 +75,15 @@ def verify_reports(folder: Path, registry: Registry, plugins: Sequence[str] = ()
                 raise
             found.notes.append(f"the report {name!r} is not compared: it cannot be made ({describe_error(error)})")
     return found
+
+
+def _make_report(name: str, registry: Registry, settings: Mapping[str, Any], planned: Mapping[str, Any]) -> Report:
+    """Make a report with the settings that the folder names, which may be anything, or else with those of the suite."""
+    try:
+        report: Report = registry.make("reports", name, **(settings or planned))
+    except UserError:
+        report = registry.make("reports", name, **planned)
+    return report
 
 
 def _compare_files(found: Verification, folder: Path, place: Path, files: Iterable[str]) -> None:
