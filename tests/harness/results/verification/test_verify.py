@@ -287,7 +287,7 @@ def test_a_change_of_a_format_is_named(exported: Path, tmp_path: Path, name: str
         frame.to_parquet(path, index=False)
     else:
         text = path.read_text()
-        number = re.search(r"0\.8|toy|tickets", text)
+        number = re.search(r"0\.8|toy|tickets|Windtunnel", text)
         assert number is not None, text
         path.write_text(text.replace(number[0], f"1{number[0]}", 1))
     answer = windtunnel("verify", tmp_path / "run")
