@@ -71,7 +71,7 @@ def _read_unchanged(path: Path) -> Scorecard:
 
 def _describe_baseline(card: Scorecard) -> str:
     rows = len(card.rows) + len(card.times)
-    return f"{rows} numbers of the run {card.manifest.get('name', '')!r}, verdict {card.verdict}, are unchanged since they were written"
+    return f"{rows} numbers of the run {card.manifest.get('name', '')!r} are unchanged since they were written"
 
 
 def _check_records(folder: Path, digest: str | None) -> tuple[str, str]:
