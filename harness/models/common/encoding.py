@@ -55,7 +55,7 @@ def read_spans(offsets: Any, num_tokens: int, name: str, /) -> tuple[tuple[int, 
     spans = np.asarray(offsets)[0]
     if spans.shape != (num_tokens, 2):
         raise ModelError(
-            f"{name} must return in {OFFSETS!r} one (start, end) for each of the {num_tokens:,} tokens; it has the shape {list(spans.shape)}"
+            f"{name} must return in {OFFSETS!r} one (start, end) for each of {num_tokens:,} tokens; it has the shape {list(spans.shape)}"
         )
     return tuple((int(start), int(end)) for start, end in spans)
 

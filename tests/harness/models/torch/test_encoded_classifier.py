@@ -80,7 +80,7 @@ def test_without_spans_there_are_no_gradients_and_the_way_out_is_said() -> None:
 @pytest.mark.parametrize("spans", [torch.zeros(1, 3, 2), torch.zeros(1, 2), torch.zeros(1, 9, 3)])
 def test_spans_that_are_not_those_of_the_tokens_are_refused(spans: torch.Tensor) -> None:
     made = source(encode=lambda texts: {**encode(texts), "offset_mapping": spans})
-    with pytest.raises(ModelError, match=r"one \(start, end\) for each of the 4 tokens; it has the shape"):
+    with pytest.raises(ModelError, match=r"one \(start, end\) for each of 4 tokens; it has the shape"):
         tiny.engine(made.load("cpu", "auto")).run([Classify("the cat", LABELS)])
 
 
