@@ -117,7 +117,7 @@ def _describe_comparison(found: Comparison) -> str:
     """Return a bullet: the verdict, the rows that are worse or better, and the flips of tasks."""
     sentences = [f"{format_code(found.candidate)} against {format_code(found.baseline)}: {escape(found.verdict)}"]
     for verdict in (WORSE, BETTER):
-        changes = sorted(found.of_verdict(verdict), key=lambda change: not change.is_headline)
+        changes = found.of_verdict(verdict)
         named = [
             f"{format_code(f'{change.row.item}.{change.row.name}')} {format_number(change.difference.value, '+')} "
             f"{format_bounds(change.difference.low, change.difference.high, '+')}"

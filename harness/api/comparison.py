@@ -118,9 +118,9 @@ class Comparison:
         return [f"{e.value:.0%} of the explanations of {item} moved" for item, e in moved if e.low is not None and e.low > _FEW_MOVED]
 
     def of_verdict(self, verdict: str, /) -> list[RowChange]:
-        """Return the rows with this verdict, the smallest adjusted p-value first."""
+        """Return the rows with this verdict: headlines first, then by adjusted p-value."""
         rows = [change for change in self.rows if change.verdict == verdict]
-        return sorted(rows, key=lambda change: 1.0 if change.adjusted_p_value is None else change.adjusted_p_value)
+        return sorted(rows, key=lambda c: (not c.is_headline, 1.0 if c.adjusted_p_value is None else c.adjusted_p_value))
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as JSON values. Inputs are their texts."""

@@ -180,6 +180,8 @@ def test_the_family_is_corrected_and_headlines_have_half_of_the_error_rate() -> 
     assert decide([unbounded])[0].verdict == NOT_TESTED
     around_0 = replace(change(0.001), difference=Estimate(-0.1, -0.3, 0.1))
     assert decide([around_0])[0].verdict == NO_CHANGE
+    both = Comparison("before", "after", tuple(decide([change(1e-9), change(0.001, is_headline=True)])))
+    assert [found.is_headline for found in both.of_verdict(WORSE)] == [True, False], "headlines come first"
     lower = decide([change(0.001, higher=False)])
     assert lower[0].verdict == BETTER
 
