@@ -22,7 +22,7 @@ class ItemTime:
 def estimate_time(item: PlannedItem, measured: Sequence[StoredChunk], most: int, *, on_cpu: bool) -> ItemTime | None:
     """Estimate the time of an item from its first chunks; None without one.
 
-    The chunks after the first, which also loads libraries, give the seconds per position. A chunk of generated answers has as many passes
+    The first also loads libraries and counts with its own time; the further ones give the seconds per position. A chunk of generated answers has as many passes
     as its longest answer, however many samples it has: there, the first chunk is a small one, and tells what a chunk costs by itself.
 
     measured: the first chunks. most: the largest number of samples in a chunk of the run.
@@ -36,11 +36,13 @@ def estimate_time(item: PlannedItem, measured: Sequence[StoredChunk], most: int,
     first, *further = measured
     start = first.num_samples if further else 0
     positions, seconds = item.task.positions, sum(chunk.times.seconds for chunk in further or measured)
-    ratio = sum(positions[:total]) / max(1, sum(positions[start:num]))
     is_generated = "generate" in item.task.requires and item.num_requests is not None
+    begin = 0 if is_generated else start
+    ratio = sum(positions[begin:total]) / max(1, sum(positions[start:num]))
     fixed = _find_fixed_share(first, further[0], positions, on_cpu) if further and is_generated else 0.0
     num_chunks = sum(1 for _ in split_chunks(item, most))
-    return ItemTime(seconds * (fixed * num_chunks / max(1, len(further)) + (1 - fixed) * ratio), num)
+    spent = first.times.seconds if begin else 0.0
+    return ItemTime(spent + seconds * (fixed * num_chunks / max(1, len(further)) + (1 - fixed) * ratio), num)
 
 
 def _find_fixed_share(first: StoredChunk, second: StoredChunk, positions: Sequence[int], on_cpu: bool) -> float:
