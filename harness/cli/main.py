@@ -148,6 +148,21 @@ def tune(suite: Suite) -> None:
             say(f"  saved in {save_budget(adapter, tuned.found)}")
 
 
+@app.command(epilog=EXIT_CODES)
+@guard
+def convert(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A checkpoint or PEFT adapter with pickled weights (.bin).")],
+    out: Annotated[Path, typer.Argument(metavar="NEW_FOLDER", help="The folder to write; it must not exist, or be empty.")],
+) -> None:
+    """Copy a checkpoint with pickled weights into a folder with safetensors. Runs no code of the pickle: a file with
+    anything but tensors is refused."""
+    prepare(offline=True)
+    from ..models.checkpoint.pickled import convert as write_safetensors
+
+    for name in write_safetensors(folder, out):
+        say(str(out / name))
+
+
 @app.command("list", epilog=EXIT_CODES)
 @guard
 def list_plugins(

@@ -2,7 +2,7 @@
 
     out = (exp(lse_1) out_1 + exp(lse_2) out_2) / (exp(lse_1) + exp(lse_2))        lse: log of the summed exponentials of the scores
 
-Shape legend: T queries, K keys, H heads, G key heads, D head size.
+Shape legend: T queries, K keys, H heads, G key heads, D size of queries and keys, E size of values.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ..torch import cpu_attention
 from .layer_rule import LayerRule
 
 Part = tuple[torch.Tensor, torch.Tensor]
-"""(out [B, H, T, D], lse [B, H, T]) over a subset of the keys. Parts of the same queries can be merged."""
+"""(out [B, H, T, E], lse [B, H, T]) over a subset of the keys. Parts of the same queries can be merged."""
 
 
 def attend(
@@ -22,8 +22,14 @@ def attend(
 ) -> Part:  # fmt: skip
     """Compute attention and its log-sum-exp, without the rule's window and sinks.
 
-    query: [B, H, T, D]. key, value: [B, G, K, D], H a multiple of G. bias: added to the capped scores. causal: needs T = K.
+    query: [B, H, T, D]. key: [B, G, K, D], H a multiple of G. value: [B, G, K, E]. bias: added to the capped scores.
+    causal: needs T = K.
     """
+    if value.shape[3] < query.shape[3] and rule.cap is None:
+        # The kernels need values of the keys' size, which those of multi-head latent attention do not have.
+        filled = torch.nn.functional.pad(value, (0, query.shape[3] - value.shape[3]))
+        out, lse = attend(query, key, filled, rule, bias, causal=causal)
+        return out[..., : value.shape[3]], lse
     if rule.cap is not None:
         return attend_by_products(query, key, value, rule, bias, causal)
     if bias is None and cpu_attention.is_faster(query, key):
@@ -57,7 +63,7 @@ def attend_by_products(
     scores = scores if bias is None else scores + bias
     lse = scores.logsumexp(3)
     weights = (scores - lse[..., None]).exp().to(value.dtype).reshape(batch, key.shape[1], -1, key.shape[2])
-    return (weights @ value).reshape(batch, heads, length, size), lse
+    return (weights @ value).reshape(batch, heads, length, -1), lse
 
 
 def merge(part: Part, more: Part) -> None:

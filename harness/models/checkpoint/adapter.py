@@ -43,8 +43,8 @@ class Adapter:
             )
         if not (self.folder / ADAPTER_WEIGHTS).is_file():
             raise ModelError(
-                f"the adapter {str(self.folder)!r} has no {ADAPTER_WEIGHTS}; pickled weights are never read, so save it again with "
-                "PeftModel.save_pretrained"
+                f"the adapter {str(self.folder)!r} has no {ADAPTER_WEIGHTS}; pickled weights are never read. Convert them once, "
+                "without running code: windtunnel convert FOLDER NEW_FOLDER"
             )
         if not self.base:
             raise ModelError(

@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from ...api.errors import ModelError
+from ..common.extras import require_extra
 
 WEIGHTS, INDEX, ADAPTER = "model.safetensors", "model.safetensors.index.json", "adapter_config.json"
+TIMM = "timm_wrapper"
+"""The ``model_type`` that transformers gives to models of timm."""
 
 _ANYTHING = "anything that runs in Python can be a model: callable:FILE.py:function"
-_CONVERT = (
-    "pickled weights are never read. Convert them once with "
-    "AutoModel.from_pretrained(...).save_pretrained(..., safe_serialization=True) where you trust the file"
-)
+_CONVERT = "pickled weights are never read. Convert them once, without running code: windtunnel convert FOLDER NEW_FOLDER"
 _OTHERS = (
-    ("*.gguf", "GGUF, which this adapter does not read", f"give the checkpoint that it was converted from; {_ANYTHING}"),
     ("*.onnx", "a graph of ONNX", "give it as onnx:FILE, or give the checkpoint that it was exported from"),
     ("model_index.json", "a pipeline of diffusers, which has several models", "give the folder of one that classifies or writes text"),
     ("consolidated*.safetensors", "weights under the names of their makers", "give the files that were converted for transformers"),
@@ -49,18 +48,20 @@ def check_files(target: str, folder: Path, /) -> None:
         raise ModelError(
             f"the folder {target!r} has no config.json; " + (f"it has {other}" if other else "give the folder that save_pretrained wrote")
         )
-    if "architecture" in config and "model_type" not in config:
-        raise ModelError(
-            f"{target!r} is a model of timm ({config['architecture']}); use torch:FILE.py:function with a function that returns "
-            "timm.create_model(...) preceded by its normalisation"
-        )
+    if "architecture" in config and "pretrained_cfg" in config:
+        # timm imports torchvision.
+        for module in ("timm", "torchvision"):
+            require_extra(module, target, "timm")
     if (folder / WEIGHTS).is_file():
         return
     index = read_json(folder / INDEX)
     if index is None:
         other = _describe_other(folder)
         raise ModelError(f"the folder {target!r} has no .safetensors file that transformers reads" + (f": it has {other}" if other else ""))
-    names = sorted(set(index.get("weight_map", {}).values()))
+    table = index.get("weight_map")
+    if not isinstance(table, dict) or not table:
+        raise ModelError(f"{INDEX} of {target!r} has no weight_map, which names the file of each tensor; copy the file again")
+    names = sorted({str(name) for name in table.values()})
     if missing := [name for name in names if not (folder / name).is_file()]:
         raise ModelError(
             f"{target!r} lacks {len(missing):,} of the {len(names):,} files that {INDEX} names: {', '.join(missing[:3])}; copy the whole "

@@ -3,22 +3,29 @@ refused."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from ...api.errors import ModelError
-from ..common.extras import is_installed
 from ..common.labels import are_numbered
+from .quantisation import check_quantisation
 
-_QUANTISERS = {
-    "bitsandbytes": "bitsandbytes", "gptq": "optimum", "awq": "gptqmodel", "aqlm": "aqlm", "quanto": "optimum.quanto", "eetq": "eetq",
-    "hqq": "hqq", "compressed-tensors": "compressed_tensors", "torchao": "torchao", "vptq": "vptq", "spqr": "spqr_quant",
-    "auto-round": "auto_round", "quark": "quark", "fbgemm_fp8": "fbgemm_gpu", "mxfp4": "kernels",
-}  # fmt: skip
-"""Module that each quantisation method of transformers needs."""
-_DISTRIBUTIONS = {"optimum.quanto": "optimum-quanto", "quark": "amd-quark"}
-"""What pip installs, where it is not the name of the module with hyphens."""
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "architectures": ((list,), "a list of names"),
+    "auto_map": ((dict,), "an object"),
+    "hidden_size": ((int, list), "a whole number"),
+    "id2label": ((dict,), "an object from numbers to names"),
+    "label2id": ((dict,), "an object from names to numbers"),
+    "model_type": ((str,), "a text"),
+    "num_hidden_layers": ((int,), "a whole number"),
+    "num_labels": ((int,), "a whole number"),
+    "problem_type": ((str,), "a text"),
+    "quantization_config": ((dict,), "an object"),
+    "vocab_size": ((int,), "a whole number"),
+}
+"""Types of the entries that are read before transformers reads them."""
 
 _OUTPUTS = {"return_dict": True, "output_hidden_states": False, "output_attentions": False, "torchscript": False}
 """Outputs of a pass, which the harness chooses itself."""
@@ -38,12 +45,9 @@ def check_config(raw: Mapping[str, Any], target: str, /) -> tuple[str, ...]:
 
     raw: the content of config.json, before transformers processes it.
     """
-    quantised = raw.get("quantization_config")
-    _check_quantised(quantised, target)
+    _check_types(raw, target)
     _check_classes(raw, target)
-    notes = []
-    if quantised:
-        notes.append(f"its weights are quantised ({quantised.get('quant_method')})")
+    notes = [*check_quantisation(raw.get("quantization_config"), target)]
     if raw.get("auto_map"):
         notes.append("its config refers to custom code (auto_map), which runs only if trust_remote_code is set")
     return tuple(notes)
@@ -78,17 +82,14 @@ def check_rotary(config: Any, target: str, /) -> None:
         )
 
 
-def _check_quantised(given: Any, target: str) -> None:
-    if not given:
-        return
-    kind = str(given.get("quant_method") or ("bitsandbytes" if given.get("load_in_4bit") or given.get("load_in_8bit") else "unnamed"))
-    module = _QUANTISERS.get(kind)
-    # Release 4 of transformers reads AWQ with its own package.
-    if module is not None and not is_installed(module) and not (kind == "awq" and is_installed("awq")):
-        raise ModelError(
-            f"the weights of {target!r} are quantised by {kind}, which needs another package (and usually a GPU): pip install "
-            f"{_DISTRIBUTIONS.get(module, module.replace('_', '-'))}, or give the original checkpoint"
-        )
+def _check_types(raw: Mapping[str, Any], target: str) -> None:
+    """Raise `ModelError` for an entry of another type, such as a text in place of a list."""
+    for name, (kinds, words) in _TYPES.items():
+        value = raw.get(name)
+        if value is not None and not isinstance(value, kinds):
+            raise ModelError(f"{name} in config.json of {target!r} must be {words}, not {json.dumps(value)[:60]}; correct it")
+    if not all(isinstance(name, str) for name in raw.get("architectures") or ()):
+        raise ModelError(f"architectures in config.json of {target!r} must be a list of names; correct it")
 
 
 def _check_classes(raw: Mapping[str, Any], target: str) -> None:

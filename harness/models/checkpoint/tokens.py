@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ...api.errors import ModelError
+
+_VOCABULARIES = ("tokenizer.json", "*.model", "vocab*", "*.vocab", "*.tiktoken", "tekken.json", "*.spm", "*.bpe", "merges.txt", "*.py")
+"""Files of which a tokenizer has at least one; code may read others."""
+
+
+def check_tokenizer_files(folder: Path | None, target: str, /) -> None:
+    """Raise `ModelError` if a local folder has no vocabulary, so that this is known before weights load."""
+    if folder is not None and not any(any(folder.glob(pattern)) for pattern in _VOCABULARIES):
+        raise ModelError(f"{target!r} has no tokenizer files; save the tokenizer next to the weights with save_pretrained")
 
 
 def settle_tokenizer(tokenizer: Any, target: str, /, *, needs_offsets: bool = True) -> tuple[str, ...]:

@@ -91,6 +91,32 @@ def prepare_state(stored: Stored, blank: Any, target: str, /) -> tuple[dict[str,
     return {**state, **{name: state[kept] for name, kept in copies.items()}}, tuple(notes)
 
 
+def check_layers(names: Iterable[str], blank: Any, target: str, /) -> None:
+    """Raise `ModelError` if the config has more or fewer layers than the files, before weights are read.
+
+    names: of the stored tensors. blank: the module without weights.
+    """
+    unread = [re.compile(pattern) for pattern in blank._keys_to_ignore_on_load_unexpected or ()]
+    prefix = f"{blank.base_model_prefix}."
+    stored = _count_layers(name.removeprefix(prefix) for name in names if not any(one.search(name) for one in unread))
+    expected = _count_layers(name.removeprefix(prefix) for name, _ in blank.named_parameters())
+    for stack in sorted(stored.keys() & expected.keys()):
+        if stored[stack] != expected[stack]:
+            raise ModelError(
+                f"the config of {target!r} has {expected[stack]} layers ({stack}N), but its files store {stored[stack]}; correct "
+                "the number of layers in its config.json, or copy the whole checkpoint"
+            )
+
+
+def _count_layers(names: Iterable[str]) -> dict[str, int]:
+    """Return the number of layers by the name before their number: ``encoder.layer.``."""
+    numbers: dict[str, set[int]] = {}
+    for name in names:
+        if match := re.match(r"([^0-9]*\.)(\d+)\.", name):
+            numbers.setdefault(match.group(1), set()).add(int(match.group(2)))
+    return {stack: len(found) for stack, found in numbers.items()}
+
+
 def load_state(kind: Any, state: dict[str, Any], folder: Path, target: str, /, **options: Any) -> Any:
     """Load a module with ``kind.from_pretrained`` from a state dict instead of the folder's files. Raises `ModelError`."""
     from transformers import GenerationConfig

@@ -6,7 +6,7 @@ Tokens run in packs that share common prefixes (`packed`) if the architecture al
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from transformers import AutoModelForCausalLM, GenerationConfig
@@ -23,7 +23,6 @@ from ..checkpoint.settings import list_generation_notes
 from ..checkpoint.tokens import check_tokens, list_ends
 from ..torch.kept_states import reset_states_before_passes
 from ..torch.logits import measure_shift
-from ..torch.randomised import randomise
 from ..torch.signature import choose_ordinary_ids
 from .causal_gradients import CausalGradients
 from .checkpoint_model import HFTextModel
@@ -72,10 +71,10 @@ class HFCausalLM(CausalTexts, HFTextModel):
         self.no_packs = flat.measure(choose_ordinary_ids(self.module, self.tokenizer, 32))
         self.flat = flat if not self.no_packs else None
 
-    def randomised(self, seed: int, share: float = 1.0, /) -> HFCausalLM:
-        """Return the model with random weights in its last layers, a control for attributions."""
-        twin = randomise(self, seed, share)
-        twin._choose_ways()
+    def randomised(self, seed: int, share: float = 1.0, /) -> Self | None:
+        twin = super().randomised(seed, share)
+        if twin is not None:
+            twin._choose_ways()
         return twin
 
     # ── requests to units ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ...api.model import Model, Unit
 from ..checkpoint.tokens import choose_padding_id
 from ..torch.devices import pick_device, pick_dtype
 from ..torch.flops import count_flops_per_token
 from ..torch.padding import mask_right, pad_right
+from ..torch.randomised import randomise
 from ..torch.rotary_positions import TurningPositions
 from ..torch.signature import accepts
 from .source import HuggingFace
@@ -22,6 +23,7 @@ class HFModel(Model):
     """Base of the adapters. A subclass sets ``fingerprint`` at the end of its constructor.
 
     module, config: transformers' own, whose types differ between its releases.
+    is_quantised: whether weights are quantised, so that they cannot be drawn at random.
     """
 
     optional_weights: ClassVar[tuple[str, ...]] = ()
@@ -30,15 +32,21 @@ class HFModel(Model):
     dtype: torch.dtype
     module: Any
     config: Any
+    is_quantised: bool
 
     def __init__(self, source: HuggingFace, device: str, dtype: str, auto: Any) -> None:
         """Load the checkpoint. auto: class of transformers that builds the module."""
         self.name = source.name
         self.device = pick_device(device)
         self.config = source.config()
-        chosen = pick_dtype(dtype, self.device, self.config.dtype)
+        chosen = pick_dtype(source.dtype or dtype, self.device, self.config.dtype)
         self.module, self.notes = source.load_weights(auto, self.device, chosen, self.optional_weights)
         self.dtype = self.module.dtype
+        self.is_quantised = source.method is not None
+
+    def randomised(self, seed: int, share: float = 1.0, /) -> Self | None:
+        """Return the model with random weights in a share of its layers, from the last; None if they are quantised."""
+        return None if self.is_quantised else randomise(self, seed, share)
 
 
 class HFTextModel(HFModel):

@@ -9,6 +9,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from ...api.model import Encoded
 from ...modalities.image import Image
+from ..checkpoint.files import TIMM
 from ..checkpoint.image_processor import ImageProcessor
 from ..torch.attention_weights import average_heads
 from ..torch.pixel_classifier import PixelClassifier
@@ -24,8 +25,14 @@ class HFImageClassifier(HFModel, PixelClassifier):
         super().__init__(source, device, dtype, AutoModelForImageClassification)
         self._head = source.head(self.config)
         self.labels, self.is_multi_label = self._head.labels, self._head.is_multi_label
-        channels = int(getattr(self.config, "num_channels", 3))
-        self._processor = ImageProcessor(source.place.pretrained(AutoImageProcessor), channels, self.name)
+        processor = source.place.pretrained(AutoImageProcessor)
+        if self.config.model_type == TIMM:
+            from ..checkpoint.timm_images import TimmProcessor
+
+            channels, processor = self.config.pretrained_cfg["input_size"][0], TimmProcessor(processor, self.name)
+        else:
+            channels = int(getattr(self.config, "num_channels", 3))
+        self._processor = ImageProcessor(processor, channels, self.name)
         self._mean, self._std = self._processor.mean.to(self.device), self._processor.std.to(self.device)
         self.fingerprint = source.fingerprint(self.module, self.dtype, self._processor.kind)
 

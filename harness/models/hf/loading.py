@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..checkpoint.adapter import merge_adapter
-from ..checkpoint.weights import check_loaded, load_state, prepare_state, read_names
+from ..checkpoint.quantisation import build_quantisation, check_groups, silence_casts
+from ..checkpoint.weights import check_layers, check_loaded, load_state, prepare_state, read_names
 
 if TYPE_CHECKING:
     import torch
@@ -26,20 +27,24 @@ def load_module(
     """
     from ..torch.packed_linear import pack_linears
 
-    config, adapter, target = source.config(), source.adapter, source.target
+    config, adapter, place, target = source.config(), source.adapter, source.place, source.target
+    options: dict[str, Any] = {"config": config, "dtype": dtype, "output_loading_info": True, **_choose_placement(source, device)}
     # Before transformers 5, the default attention leaves out the cap of Gemma 2's scores.
     is_capped = getattr(config.get_text_config(), "attn_logit_softcapping", None)
-    attention = source.attention or ("eager" if is_capped else "")
-    options: dict[str, Any] = {"attn_implementation": attention} if attention else {}
-    folder = source.place.folder()
-    blank = _build_blank(auto, config, source.trust_remote_code)
+    if attention := source.attention or ("eager" if is_capped else ""):
+        options["attn_implementation"] = attention
+    folder = place.folder() if place.gguf is None else None
+    blank = _build_blank(auto, config, source.trust_remote_code) if folder is not None else None
+    if blank is not None and source.quantization is not None:
+        check_groups(source.quantization, blank, target)
     state, notes = None, tuple[str, ...]()
-    if folder is not None and blank is not None:
-        state, notes = prepare_state(read_names(folder, target), blank, target)
-    options |= {"config": config, "use_safetensors": True, "dtype": dtype, "output_loading_info": True}
+    if folder is not None and blank is not None and not source.method:
+        stored = read_names(folder, target)
+        check_layers(stored.names, blank, target)
+        state, notes = prepare_state(stored, blank, target)
     with _hide_bars():
         if state is None or folder is None:
-            module, loading = source.place.pretrained(auto, **options)
+            module, loading = place.pretrained(auto, **options, **({} if place.gguf else {"use_safetensors": True}))
         else:
             module, loading = load_state(type(blank), state, folder, target, **options)
     saved = tuple(adapter.read_saved()) if adapter is not None else ()
@@ -47,17 +52,29 @@ def load_module(
     if adapter is not None:
         module = merge_adapter(module, adapter)
         notes += (f"its {adapter.kind} adapter is merged into the weights of {target}",)
-    module.eval().to(device)
-    pack_linears(module)
+    module.eval()
+    if "device_map" not in options:
+        module.to(device)
+        pack_linears(module)
     return module, notes
 
 
+def _choose_placement(source: HuggingFace, device: torch.device) -> dict[str, Any]:
+    """Return the options for quantised weights and for several devices, which transformers places while it loads them."""
+    options: dict[str, Any] = {}
+    if source.quantization is not None:
+        options["quantization_config"] = build_quantisation(source.quantization, source.target)
+    if source.method:
+        silence_casts()
+    if source.device_map is not None or source.method:
+        options["device_map"] = source.device_map if source.device_map is not None else {"": device}
+    return options
+
+
 def _build_blank(auto: Any, config: Any, trust_remote_code: bool) -> Any:
-    """Build the module without weights, for the names of its tensors; None if impossible, or for quantised weights."""
+    """Build the module without weights, for the names of its tensors; None if impossible."""
     import torch
 
-    if getattr(config, "quantization_config", None):
-        return None
     try:
         with torch.device("meta"):
             return auto.from_config(config, trust_remote_code=trust_remote_code)

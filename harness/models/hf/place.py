@@ -10,6 +10,7 @@ from typing import Any
 from ...api.errors import ModelError
 from ...system.offline import is_offline
 from ..checkpoint.files import INDEX, WEIGHTS, check_files, describe_file, read_json
+from ..checkpoint.gguf_file import SUFFIX, check_gguf, list_gguf_parts
 from ..common.fingerprint import PATTERNS, list_checkpoint_parts
 
 
@@ -17,7 +18,7 @@ from ..common.fingerprint import PATTERNS, list_checkpoint_parts
 class Place:
     """The files of a checkpoint.
 
-    target: a folder or a hub name. revision: of the hub name.
+    target: a folder, a GGUF file or a hub name. revision: of the hub name.
     runs_code: whether code from the checkpoint may run.
     """
 
@@ -30,9 +31,18 @@ class Place:
         """Whether the target is a path, be it there or not, and no hub name."""
         return Path(self.target).is_dir() or self.target.startswith((".", "/", "~")) or self.target.count("/") > 1
 
+    @property
+    def gguf(self) -> Path | None:
+        """The GGUF file, if the checkpoint is one."""
+        path = Path(self.target)
+        return path if path.suffix == SUFFIX and not path.is_dir() else None
+
     def check(self) -> None:
         """Raise `ModelError` if a local checkpoint is missing or incomplete."""
         path = Path(self.target)
+        if self.gguf is not None:
+            check_gguf(self.gguf)
+            return
         if path.is_file():
             raise ModelError(describe_file(self.target))
         if self.is_local and not path.is_dir():
@@ -42,6 +52,8 @@ class Place:
 
     def folder(self) -> Path | None:
         """Return the folder of the checkpoint; None if the hub's cache does not have its weights yet."""
+        if self.gguf is not None:
+            return self.gguf.parent
         if Path(self.target).is_dir():
             return Path(self.target)
         if self.is_local:
@@ -53,8 +65,9 @@ class Place:
 
     def find_file(self, name: str, /) -> Path | None:
         """Return the path of a file of the checkpoint, fetched if need be; None if the checkpoint has no such file."""
-        if Path(self.target).is_dir():
-            path = Path(self.target, name)
+        folder = self.folder() if self.is_local else None
+        if folder is not None:
+            path = folder / name
         else:
             from huggingface_hub import hf_hub_download
             from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
@@ -66,12 +79,14 @@ class Place:
         return path if path.is_file() else None
 
     def read_config(self) -> dict[str, Any]:
-        """Read config.json without processing by transformers; empty if it is not there yet."""
-        folder = self.folder()
+        """Read config.json without processing by transformers; empty if there is none, or it is not there yet."""
+        folder = self.folder() if self.gguf is None else None
         return (read_json(folder / "config.json") if folder else None) or {}
 
     def pretrained(self, auto: Any, target: str = "", /, **options: Any) -> Any:
         """Call ``auto.from_pretrained`` for this checkpoint, or for another folder. Raises `ModelError`."""
+        if self.gguf is not None and not target:
+            target, options["gguf_file"] = str(self.gguf.parent), self.gguf.name
         try:
             return auto.from_pretrained(
                 target or self.target,
@@ -85,6 +100,9 @@ class Place:
 
     def list_parts(self) -> Iterator[str]:
         """Yield one line per file that affects responses, with its name and digest."""
+        if self.gguf is not None:
+            yield from list_gguf_parts(self.gguf)
+            return
         folder = Path(self.target)
         if not folder.is_dir():
             from huggingface_hub import snapshot_download

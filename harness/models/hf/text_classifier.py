@@ -24,7 +24,6 @@ from ..encoder.packed import FlatEncoder
 from ..torch.attention_weights import average_heads
 from ..torch.devices import to_device
 from ..torch.padding import mask_right, pad_right
-from ..torch.randomised import randomise
 from ..torch.signature import accepts, choose_ordinary_ids
 from ..torch.swapped_embeddings import swap_embeddings
 from .checkpoint_model import HFTextModel
@@ -80,10 +79,6 @@ class HFTextClassifier(HFTextModel, TextReader, Differentiable):
         columns, is_multi_label = find_columns(self.labels, batch[0].labels), self._head.is_multi_label
         rows = logits_BC[:, columns].tolist()
         return [Logits(tuple(row), unit.num_truncated, is_multi_label) for row, unit in zip(rows, batch, strict=True)]
-
-    def randomised(self, seed: int, share: float = 1.0, /) -> HFTextClassifier:
-        """Return the model with random weights in a share of its layers, from the last."""
-        return randomise(self, seed, share)
 
     # ── gradients ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -90,6 +90,20 @@ def test_products_are_the_kernel(causal: bool) -> None:
         assert torch.allclose(a, b, atol=1e-5)
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_values_may_be_smaller_than_keys(causal: bool) -> None:
+    """As in DeepSeek's latent attention."""
+    torch.manual_seed(0)
+    query, key, value = torch.randn(2, H, 5, D), torch.randn(2, G, 5, D), torch.randn(2, G, 5, D - 3)
+    out, lse = attend(query, key, value, LayerRule(0.5), causal=causal)
+    keys, values = key.repeat_interleave(H // G, 1), value.repeat_interleave(H // G, 1)
+    wanted = torch.nn.functional.scaled_dot_product_attention(query, keys, values, is_causal=causal, scale=0.5)
+    assert torch.allclose(out, wanted, atol=1e-5)
+    by_products = attend_by_products(query, key, value, LayerRule(0.5), None, causal)
+    assert torch.allclose(by_products[0], wanted, atol=1e-5)
+    assert torch.allclose(by_products[1], lse, atol=1e-5)
+
+
 @pytest.mark.parametrize("size", [1.0, 60.0])
 def test_merged_parts_are_the_whole_in_any_order(size: float) -> None:
     """Also where scores are so large that their exponentials are not."""

@@ -131,13 +131,20 @@ LORA = json.dumps({"peft_type": "LORA", "base_model_name_or_path": "somebody/bas
 REFUSED: list[tuple[str, str, Callable[[Path], None], str]] = [
     ("gpt2", "an adapter beside its base", file("adapter_config.json", LORA), "beside a whole model, so it is not clear which is meant"),
     ("gpt2", "a file is missing", file("model.safetensors.index.json", json.dumps(INDEX), alone=True), "lacks 2 of the 2 files"),
-    ("gpt2", "gguf", file("m.gguf", alone=True), "m.gguf: GGUF"),
+    ("gpt2", "gguf", file("m.gguf", alone=True), "cannot be read as GGUF|needs the package 'gguf'"),
+    ("gpt2", "an index of nothing", file("model.safetensors.index.json", '{"weight_map": []}', alone=True), "has no weight_map"),
+    ("gpt2", "no tokenizer", lambda folder: [one.unlink() for one in folder.glob("*okenizer*")], "has no tokenizer files"),  # type: ignore[func-returns-value]
+    ("gpt2", "architectures as a text", config(architectures="GPT2LMHeadModel"), "must be a list of names, not .GPT2LMHeadModel"),
+    ("gpt2", "architectures as numbers", config(architectures=[1]), "must be a list of names"),
+    ("bert", "class names as a list", config(id2label=["a", "b"]), "id2label .* must be an object from numbers to names"),
+    ("gpt2", "a quantisation as a text", config(quantization_config="int8"), "quantization_config .* must be an object"),
+    ("bert", "layers as a text", config(num_hidden_layers="two"), "num_hidden_layers .* must be a whole number"),
     ("gpt2", "onnx", file("m.onnx", alone=True), "m.onnx: a graph of ONNX"),
     ("gpt2", "pickle", file("pytorch_model.bin", alone=True), "pickled weights are never read"),
     ("gpt2", "tensorflow", file("tf_model.h5", alone=True), "TensorFlow"),
     ("gpt2", "makers' names", file("consolidated.00.safetensors", alone=True), "names of their makers"),
     ("gpt2", "another name", file("model.fp16.safetensors", alone=True), "another name"),
-    ("bert", "timm", config(architecture="resnet18", model_type=None, architectures=None), "timm.create_model"),
+    ("bert", "timm", config(architecture="resnet18", pretrained_cfg={}, model_type=None), r"windtunnel\[timm\]"),
     ("gpt2", "gptq", config(quantization_config={"quant_method": "gptq", "bits": 4}), "quantised by gptq.*pip install optimum"),
     ("gpt2", "awq", config(quantization_config={"quant_method": "awq", "bits": 4}), "quantised by awq.*pip install gptqmodel"),
     ("gpt2", "bitsandbytes", config(quantization_config={"load_in_4bit": True}), "quantised by bitsandbytes"),
@@ -152,8 +159,11 @@ REFUSED: list[tuple[str, str, Callable[[Path], None], str]] = [
 
 @pytest.mark.parametrize(("name", "what", "change", "match"), REFUSED, ids=[row[1] for row in REFUSED])
 def test_what_cannot_be_obeyed_is_refused_by_the_plan(
-    name: str, what: str, change: Callable[[Path], None], match: str, tmp_path: Path
+    name: str, what: str, change: Callable[[Path], None], match: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also what needs a package, where none is installed."""
+    for place in ("common.extras", "checkpoint.quantisation") if what != "gguf" else ():
+        monkeypatch.setattr(f"windtunnel.harness.models.{place}.is_installed", lambda module: False)
     folder = copied(name, tmp_path)
     change(folder)
     with pytest.raises(ModelError, match=match):
@@ -161,9 +171,9 @@ def test_what_cannot_be_obeyed_is_refused_by_the_plan(
 
 
 def test_a_file_or_an_outer_folder_is_no_checkpoint(tmp_path: Path) -> None:
-    (tmp_path / "model.gguf").write_bytes(b"GGUF")
-    with pytest.raises(ModelError, match=r"is GGUF.*callable"):
-        HuggingFace(str(tmp_path / "model.gguf")).inspect()
+    (tmp_path / "model.onnx").write_bytes(b"ONNX")
+    with pytest.raises(ModelError, match=r"is a graph of ONNX.*onnx:FILE"):
+        HuggingFace(str(tmp_path / "model.onnx")).inspect()
     copied("gpt2", tmp_path / "outer")
     with pytest.raises(ModelError, match="the folder 'gpt2', which has one"):
         HuggingFace(str(tmp_path / "outer")).inspect()
@@ -174,9 +184,9 @@ AT_LOAD: list[tuple[str, str, Callable[[Path], None], str]] = [
     ("gpt2", "tied weights that differ", weights(lambda s: {**s, HEAD: s[WTE] + 1}), "tie_word_embeddings.*stored tensors differ"),
     ("gpt2", "no embeddings at all", weights(lambda s: {n: v for n, v in s.items() if n != WTE}), "lacks trained weights"),
     ("gpt2", "a head that is its own and missing", config(tie_word_embeddings=False), "lacks trained weights for lm_head.weight"),
-    ("gpt2", "one layer less in the config", config(n_layer=1), "more layers than"),
-    ("bert", "one layer less of a classifier", config(num_hidden_layers=1), "more layers than"),
-    ("gpt2", "one layer more in the config", config(n_layer=3), "lacks trained weights for transformer.h.2"),
+    ("gpt2", "one layer less in the config", config(n_layer=1), r"has 1 layers \(h\.N\), but its files store 2"),
+    ("bert", "one layer less of a classifier", config(num_hidden_layers=1), "has 1 layers .* store 2"),
+    ("gpt2", "one layer more in the config", config(n_layer=3), "has 3 layers .* store 2"),
     ("gpt2", "an adapter within", weights(lambda s: {**s, "transformer.h.0.lora_A.weight": torch.ones(2)}), "an adapter beside"),
     ("gpt2", "a name twice", weights(lambda s: {**s, f"module.{LAYER}": s[LAYER]}), "with and without its prefix"),
     ("bert", "another number of classes", config(id2label={"0": "a", "1": "b"}, label2id=None), "cannot be loaded|mismatch"),
