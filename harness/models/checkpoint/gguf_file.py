@@ -42,7 +42,7 @@ def check_gguf(path: Path, /) -> None:
         raise ModelError(f"there is no file {str(path)!r}")
     if match := _PART.search(path.name):
         raise ModelError(
-            f"{str(path)!r} is one of {int(match.group(1))} parts of a model; join them with llama-gguf-split --merge, and give "
+            f"{str(path)!r} is one of {int(match.group(1))} parts of a model; merge them with llama-gguf-split, and give "
             "the whole file"
         )
     architecture, _ = _read_header(path, path.stat().st_mtime_ns)

@@ -114,7 +114,8 @@ def _read_dense(find: Callable[[str], Path | None], folder: str, target: str) ->
     settings, weights = _read(find, f"{folder}/config.json"), find(f"{folder}/{WEIGHTS}")
     if weights is None:
         raise ModelError(
-            f"{target!r} lacks {folder}/{WEIGHTS}, the weights of its dense layer; copy it, or convert its .bin: windtunnel convert FOLDER NEW_FOLDER"
+            f"{target!r} lacks {folder}/{WEIGHTS}, the weights of its dense layer; copy it, or convert its .bin: windtunnel "
+            "convert FOLDER NEW_FOLDER"
         )
     ends = ("module_input_name", "module_output_name")
     module, _, activation = str(settings.get("activation_function", "torch.nn.modules.activation.Tanh")).rpartition(".")

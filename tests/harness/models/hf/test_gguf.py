@@ -137,7 +137,7 @@ def test_what_cannot_be_read_is_refused_by_the_plan(tmp_path: Path, monkeypatch:
     refused(tmp_path / "cut.gguf", "cannot be read as GGUF.*copy the file again")
     (tmp_path / "text.gguf").write_text("{}")
     refused(tmp_path / "text.gguf", "cannot be read as GGUF")
-    refused(Path(shutil.copy(whole, tmp_path / "m-00001-of-00003.gguf")), "one of 3 parts.*llama-gguf-split --merge")
+    refused(Path(shutil.copy(whole, tmp_path / "m-00001-of-00003.gguf")), "one of 3 parts.*merge them with llama-gguf-split")
     refused(
         write_gguf(tmp_path / "odd.gguf", gguf.GGMLQuantizationType.F32, architecture="grok"),
         "'grok', which transformers does not.*llama.cpp",
