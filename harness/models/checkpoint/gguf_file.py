@@ -42,8 +42,7 @@ def check_gguf(path: Path, /) -> None:
         raise ModelError(f"there is no file {str(path)!r}")
     if match := _PART.search(path.name):
         raise ModelError(
-            f"{str(path)!r} is one of {int(match.group(1))} parts of a model; merge them with llama-gguf-split, and give "
-            "the whole file"
+            f"{str(path)!r} is one of {int(match.group(1))} parts of a model; merge them with llama-gguf-split, and give the whole file"
         )
     architecture, _ = _read_header(path, path.stat().st_mtime_ns)
     from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES

@@ -66,6 +66,13 @@ def settle_config(config: Any, raw: Mapping[str, Any], /) -> None:
         config.id2label = numbered
 
 
+def settle_timm(config: Any, /) -> None:
+    """Set the architecture of a model of timm, and drop the number of classes that timm repeats among its arguments."""
+    config.architectures = config.architectures or ["TimmWrapperForImageClassification"]
+    if config.model_args:
+        config.model_args = {name: value for name, value in config.model_args.items() if name != "num_classes"}
+
+
 def check_rotary(config: Any, target: str, /) -> None:
     """Raise `ModelError` if transformers 4 would silently ignore rotary settings in the format of version 5."""
     import transformers

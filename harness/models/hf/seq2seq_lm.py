@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 
 from transformers import AutoModelForSeq2SeqLM, GenerationConfig
 
@@ -20,7 +20,6 @@ from ..seq2seq.decoding import choose_decoding, describe_decoding
 from ..seq2seq.passes import EncoderDecoder, Target, fill_passes
 from ..seq2seq.reader import SourceAndTarget
 from ..torch.flops import count_flops_per_token
-from ..torch.randomised import randomise
 from ..torch.signature import choose_ordinary_ids
 from .checkpoint_model import HFTextModel
 from .seq2seq_gradients import Seq2SeqGradients
@@ -70,10 +69,10 @@ class HFSeq2SeqLM(HFTextModel):
             return ()
         return (f"no prefix is set; its config names {', '.join(map(repr, prefixes[:4]))} (the model setting prefix)",)
 
-    def randomised(self, seed: int, share: float = 1.0, /) -> HFSeq2SeqLM:
-        """Return the model with random weights in its last layers, a control for attributions."""
-        twin = randomise(self, seed, share)
-        twin.passes = twin._build_passes(twin.module)
+    def randomised(self, seed: int, share: float = 1.0, /) -> Self | None:
+        twin = super().randomised(seed, share)
+        if twin is not None:
+            twin.passes = twin._build_passes(twin.module)
         return twin
 
     def differentiable(self) -> Seq2SeqGradients:

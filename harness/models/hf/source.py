@@ -19,7 +19,7 @@ from ..checkpoint.files import ADAPTER, TIMM
 from ..checkpoint.gguf_file import TOKENIZER, describe_gguf, find_gguf, name_architecture
 from ..checkpoint.head import Head, read_head
 from ..checkpoint.quantisation import Method, check_quantisation, name_method, read_method
-from ..checkpoint.settings import check_config, check_rotary, settle_config
+from ..checkpoint.settings import check_config, check_rotary, settle_config, settle_timm
 from ..checkpoint.tokens import check_tokenizer_files, settle_tokenizer
 from ..common.extras import require_extra
 from ..common.fingerprint import list_checkpoint_parts
@@ -150,8 +150,8 @@ class HuggingFace(ModelSource):
         settle_config(config, self.place.read_config())
         if self.place.gguf is not None:
             name_architecture(config, self.place.gguf)
-        if config.model_type == TIMM and not config.architectures:
-            config.architectures = ["TimmWrapperForImageClassification"]
+        if config.model_type == TIMM:
+            settle_timm(config)
         if self.adapter is not None:
             self.adapter.settle(config)
         check_rotary(config, self.target)
