@@ -153,7 +153,7 @@ REFUSED: list[tuple[str, str, Callable[[Path], None], str]] = [
     ("bert", "names of classes", config(label2id={"negative": 2, "neutral": 1, "positive": 0}), "contradicts itself"),
     ("bert", "no choice", config(problem_type="single_label_classification", id2label={"0": "yes"}, label2id=None), "no choice"),
     ("bert", "regression", config(problem_type="regression"), "problem_type: regression"),
-    ("bert", "another architecture", config(architectures=["BertForTokenClassification"]), "BertForTokenClassification"),
+    ("bert", "another architecture", config(architectures=["BertForQuestionAnswering"]), "BertForQuestionAnswering"),
 ]
 
 
