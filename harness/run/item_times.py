@@ -22,8 +22,9 @@ class ItemTime:
 def estimate_time(item: PlannedItem, measured: Sequence[StoredChunk], most: int, *, on_cpu: bool) -> ItemTime | None:
     """Estimate the time of an item from its first chunks; None without one.
 
-    The first also loads libraries and counts with its own time; the further ones give the seconds per position. A chunk of generated answers has as many passes
-    as its longest answer, however many samples it has: there, the first chunk is a small one, and tells what a chunk costs by itself.
+    The first also loads libraries and counts with its own time; the further ones give the seconds per position. A chunk of generated
+    answers has as many passes as its longest answer, however many samples it has: there, the first chunk is a small one, and tells what
+    a chunk costs by itself.
 
     measured: the first chunks. most: the largest number of samples in a chunk of the run.
     on_cpu: whether the model runs on a CPU, whose time in use tells more than the clock about the ratio of two chunks.
