@@ -50,6 +50,8 @@ FAMILIES = {
     "generation": "Generation",
     "translation": "Translation",
     "summarisation": "Summarisation",
+    "extractive_answers": "ExtractiveAnswers",
+    "generated_answers": "GeneratedAnswers",
     "tagging": "Tagging",
     "sentence_pairs": "SentencePairs",
     "behaviors": "Behaviors",

@@ -1,10 +1,10 @@
-"""Generate texts that are compared with written ones: the common part of translation and summarisation."""
+"""Generate texts that are compared with written ones: the common part of translation, summarisation and short answers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 from ..harness.api.errors import ConfigError, SampleError
 from ..harness.api.requests import Completion, Generate
@@ -24,8 +24,8 @@ class ReferenceTexts(RowTask):
     """
 
     requires = frozenset({"generate", "text"})
+    hub_task = "text2text-generation"
     primary = "adequate"
-    default_prompt: ClassVar[str] = SOURCE
     _fewshot: FewShot
 
     def set_up(
@@ -69,7 +69,7 @@ class ReferenceTexts(RowTask):
         return Item(self._source.text(row), references[0], metadata={"references": references})
 
     def ask(self, sample: Sample) -> list[Generate]:
-        return [Generate(self.prefix + self._prompt.replace(SOURCE, str(sample.input)), self._max_tokens, self._stop)]
+        return [Generate(self.prefix + self.fill_prompt(str(sample.input)), self._max_tokens, self._stop)]
 
     def predict(self, sample: Sample, responses: Sequence[Completion], /) -> dict[str, Any]:
         (completion,) = responses
@@ -85,7 +85,7 @@ class ReferenceTexts(RowTask):
         raise NotImplementedError
 
     def _write_example(self, row: Row) -> str:
-        return self._prompt.replace(SOURCE, self._source.text(row)) + self._list_references(row)[0]
+        return self.fill_prompt(self._source.text(row)) + self._list_references(row)[0]
 
     def _list_references(self, row: Row) -> list[str]:
         """Return the references that are not empty: those of all fields, each a text or a list of texts."""
@@ -93,6 +93,14 @@ class ReferenceTexts(RowTask):
         texts = [text for value in values for text in (value if isinstance(value, list | tuple) else [value])]
         if wrong := next((text for text in texts if not isinstance(text, str)), None):
             raise SampleError(f"reference: {wrong!r} is not text")
+        return self.require_references(texts)
+
+    def require_references(self, texts: Sequence[str], /) -> list[str]:
+        """Return the texts that are not empty. Raises `SampleError` if there are none."""
         if not any(text.strip() for text in texts):
             raise SampleError("reference: all references are empty")
         return [text for text in texts if text.strip()]
+
+    def fill_prompt(self, source: str, /) -> str:
+        """Return the prompt of a source."""
+        return self._prompt.replace(SOURCE, source)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from ..modalities.base import find_modality
 from ..modalities.chat import Chat, as_chat, list_modalities_in
 from ..modalities.inputs import Input, list_texts, measure_size
+from ..modalities.text import TextPair
 
 R_co = TypeVar("R_co", covariant=True, bound="Response")
 R = TypeVar("R", bound="Response")
@@ -169,6 +170,25 @@ class Tags(Response):
 
     def numbers(self) -> tuple[float, ...]:
         return self.log_probs
+
+
+@dataclass(frozen=True, slots=True)
+class Span(Response):
+    """The part of a passage that answers a question best.
+
+    text: its text. start, end: its characters in the passage. score, no_answer: the logits of the span, and of there being no answer.
+    num_windows: the number of windows in which the passage was read.
+    """
+
+    text: str
+    start: int
+    end: int
+    score: float
+    no_answer: float
+    num_windows: int = 1
+
+    def numbers(self) -> tuple[float, ...]:
+        return (self.score, self.no_answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +388,18 @@ class Tag(Request[Tags]):
 
     kind: ClassVar[str] = "tag"
     input: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Request[Span]):
+    """The answer to a question as a part of a passage. max_tokens: the largest number of tokens of the answer."""
+
+    kind: ClassVar[str] = "answer"
+    input: TextPair
+    max_tokens: int = 30
+
+    def batch_key(self) -> Hashable:
+        return self.max_tokens
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,17 @@ class SentenceChrf(ColumnMean):
     high = 100.0
 
 
+class AnswerF1(ColumnMean):
+    """Mean F1 of the words that an answer shares with the best reference, without case, punctuation and articles.
+
+    Source: Rajpurkar et al. 2016.
+    """
+
+    name = column = "answer_f1"
+    title = "Answer F1"
+    needs = frozenset({column})
+
+
 class Rouge1(ColumnMean):
     """Mean ROUGE-1: F-score of the words that a summary shares with the reference, stemmed. Source: Lin 2004, computed by rouge-score."""
 

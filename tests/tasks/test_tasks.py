@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from windtunnel.harness.api.errors import ConfigError, DataError, NonFiniteError, SampleError, UnknownName
 from windtunnel.harness.api.registry import list_parameters
 from windtunnel.harness.api.requests import (
+    Answer,
     Classify,
     Completion,
     Generate,
@@ -45,10 +46,11 @@ METRICS = {
     "exact_match", "stereotype_score", "refusal_rate", "over_refusal_rate", "bias_ambiguous", "bias_disambiguated", "stereotype_gap", "mc2",
     "common_prefix", "memorised", "failure_rate", "neither_rate", "expected_max_toxicity", "toxic_rate", "held",
     "corruption_error", "mce", "bleu", "chrf", "ter", "rouge1", "rouge2", "rougeLsum", "novel_bigrams", "compression", "adequate",
-    "entity_f1", "entity_precision", "entity_recall",
+    "entity_f1", "entity_precision", "entity_recall", "answer_f1",
 }  # fmt: skip
 CAPABILITIES = {
-    "classify", "tag", "loglikelihood", "rolling_loglikelihood", "pseudo_loglikelihood", "generate", "text", "pair", "image", "chat",
+    "tag", "answer", "classify", "loglikelihood", "rolling_loglikelihood", "pseudo_loglikelihood", "generate", "text", "pair", "image",
+    "chat",
 }  # fmt: skip
 Json = dict[str, Any]
 
@@ -468,6 +470,12 @@ EXPECTED |= {name: [Generate("Guten Morgen.", 256)] for name in ("wmt16", "flore
 EXPECTED["cnn_dailymail"] = [Generate("A dog saved a boy from the river. He is well.", 128)]
 EXPECTED["xsum"] = [Generate("The council met on Monday. It closed the bridge.", 64)]
 EXPECTED |= {"conll2003": [Tag("Ada Lovelace visited Paris .")], "wnut17": [Tag("off to Paris with Ada")]}
+EXPECTED |= {name: [Answer(TextPair("Whom did Ada meet?", "Ada met Bo in Paris."))] for name in ("squad", "xquad")}
+EXPECTED["squad_v2"] = [Answer(TextPair("Whom did Ada marry?", "Ada met Bo in Paris."))]
+EXPECTED |= {
+    name: [Generate(f"Question: {question}\nAnswer:", 32, ("\n",))]
+    for name, question in (("triviaqa", "Who met Bo?"), ("nq_open", "who met bo"))
+}
 EXPECTED["samsum"] = [Generate("Ann: Coming?\nBen: At eight.", 64)]
 TARGETS: Json = {
     "sst2": 1, "imdb": 0, "rotten_tomatoes": 1, "ag_news": 1, "mnli": 2, "qnli": 0, "hellaswag": 0, "arc_easy": 1, "arc_challenge": 1,
@@ -475,6 +483,7 @@ TARGETS: Json = {
     "truthfulqa_mc1": 0, "bbq": 2, "wmt16": "Good morning.", "flores200": "Good morning.", "cnn_dailymail": "Dog saves boy .",
     "xsum": "A bridge was closed by the council.", "samsum": "Ben will come at eight.",
     "conll2003": ["B-PER", "I-PER", "O", "B-LOC", "O"], "wnut17": ["O", "O", "B-location", "O", "B-person"],
+    "squad": "Bo", "xquad": "Bo", "squad_v2": "", "triviaqa": "Ada", "nq_open": "Ada",
 }  # fmt: skip
 IMAGES = {"cifar10": "img", "mnist": "image", "imagenet1k": "image"}
 

@@ -12,11 +12,12 @@ from .json_rows import Json
 from .parallel import Parallel
 from .parquet import Parquet
 from .separated import Csv, Tsv
+from .squad import Squad
 from .tar import WebDataset
 from .text import Text
 
 FORMATS: dict[str, type[Format]] = {
-    "csv": Csv, "tsv": Tsv, "json": Json, "jsonl": Json, "parquet": Parquet, "text": Text, "parallel": Parallel,
+    "csv": Csv, "tsv": Tsv, "json": Json, "jsonl": Json, "parquet": Parquet, "text": Text, "parallel": Parallel, "squad": Squad,
     "imagefolder": ImageFolder,
     "webdataset": WebDataset,
 }  # fmt: skip

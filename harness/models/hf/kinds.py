@@ -36,12 +36,14 @@ CAUSAL = Kind(
 MASKED = Kind("masked_lm", "HFMaskedLM", {"pseudo_loglikelihood": {"text"}, "fill_mask": {"text"}})
 SEQ2SEQ = Kind("seq2seq_lm", "HFSeq2SeqLM", {"loglikelihood": {"text"}, "generate": {"text"}}, True)
 TAGGER = Kind("token_tagger", "HFTagger", {"tag": {"text"}})
+SPANS = Kind("span_finder", "HFSpanFinder", {"answer": {"pair"}})
 IMAGES = Kind("image_classifier", "HFImageClassifier", {"classify": {"image"}}, True)
 ENCODER = Kind("text_encoder", "HFEncoder", {"embed": {"text"}})
 
 _ENDINGS = {
     "SequenceClassification": CLASSIFIER,
     "TokenClassification": TAGGER,
+    "QuestionAnswering": SPANS,
     "CausalLM": CAUSAL,
     "MaskedLM": MASKED,
     "LMHeadModel": CAUSAL,
