@@ -29,21 +29,25 @@ if TYPE_CHECKING:
     from .harness.api.report import Report as Report
     from .harness.api.report import RunFrames as RunFrames
     from .harness.api.report import make_file_name as make_file_name
+    from .harness.api.requests import Answer as Answer
     from .harness.api.requests import Classify as Classify
-    from .harness.api.requests import Completion as Completion
     from .harness.api.requests import Embed as Embed
-    from .harness.api.requests import Embedding as Embedding
-    from .harness.api.requests import Failure as Failure
-    from .harness.api.requests import Fillings as Fillings
     from .harness.api.requests import FillMask as FillMask
     from .harness.api.requests import Generate as Generate
-    from .harness.api.requests import Logits as Logits
     from .harness.api.requests import LogLikelihood as LogLikelihood
-    from .harness.api.requests import LogProb as LogProb
     from .harness.api.requests import PseudoLogLikelihood as PseudoLogLikelihood
     from .harness.api.requests import Request as Request
-    from .harness.api.requests import Response as Response
     from .harness.api.requests import RollingLogLikelihood as RollingLogLikelihood
+    from .harness.api.requests import Tag as Tag
+    from .harness.api.responses import Completion as Completion
+    from .harness.api.responses import Embedding as Embedding
+    from .harness.api.responses import Failure as Failure
+    from .harness.api.responses import Fillings as Fillings
+    from .harness.api.responses import Logits as Logits
+    from .harness.api.responses import LogProb as LogProb
+    from .harness.api.responses import Response as Response
+    from .harness.api.responses import Span as Span
+    from .harness.api.responses import Tags as Tags
     from .harness.api.samples import Attribution as Attribution
     from .harness.api.samples import Record as Record
     from .harness.api.samples import Sample as Sample
@@ -93,8 +97,8 @@ _NAMES = {
     "api.probe": "Probe",
     "api.registry": "plugin",
     "api.report": "Report RunFrames make_file_name",
-    "api.requests": "Classify Completion Embed Embedding Failure FillMask Fillings Generate LogLikelihood LogProb Logits "
-    "PseudoLogLikelihood Request Response RollingLogLikelihood",
+    "api.requests": "Answer Classify Embed FillMask Generate LogLikelihood PseudoLogLikelihood Request RollingLogLikelihood Tag",
+    "api.responses": "Completion Embedding Failure Fillings LogProb Logits Response Span Tags",
     "api.samples": "Attribution Record Sample SampleRng",
     "api.scorecard": "Estimate Heat Row Scorecard Twin",
     "api.task": "Task",

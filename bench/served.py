@@ -23,7 +23,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 from turns import timed
 from windtunnel.harness.api.model_source import ModelSource
-from windtunnel.harness.api.requests import Completion, Generate
+from windtunnel.harness.api.requests import Generate
+from windtunnel.harness.api.responses import Completion
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.models.endpoint.source import OpenAI
 from windtunnel.harness.models.hf.source import HuggingFace

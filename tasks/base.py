@@ -15,8 +15,9 @@ import numpy as np
 from typing_extensions import TypedDict  # pydantic accepts typing.TypedDict from Python 3.12 on only
 
 from ..harness.api.errors import ConfigError, DataError, NonFiniteError, SampleError
-from ..harness.api.requests import Request, Response
+from ..harness.api.requests import Request
 from ..harness.api.resources import Resource
+from ..harness.api.responses import Response
 from ..harness.api.samples import Sample
 from ..harness.api.task import Task
 from ..harness.data import DataSpec, Row, Rows, load, make_hub_resource

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Unpack
 
 from ..harness.api.errors import SampleError
-from ..harness.api.requests import LogLikelihood, LogProb
+from ..harness.api.requests import LogLikelihood
+from ..harness.api.responses import LogProb
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
 from .base import Common, Item, RowTask, compute_softmax, find_largest

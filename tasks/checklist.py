@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal, Unpack
 
 from ..harness.api.errors import ConfigError, suggest_name
-from ..harness.api.requests import Classify, Logits
+from ..harness.api.requests import Classify
+from ..harness.api.responses import Logits
 from ..harness.api.samples import Sample, SampleRng
 from ..harness.data import DataSpec, Row
 from .base import Common, Item, RowTask, compute_softmax, find_largest

@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import Any, ClassVar, Unpack
 
 from ..harness.api.errors import SampleError
-from ..harness.api.requests import Classify, Logits
+from ..harness.api.requests import Classify
+from ..harness.api.responses import Logits
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
 from .base import Common, RowTask, compute_softmax, find_largest

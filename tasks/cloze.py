@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Unpack
 
-from ..harness.api.requests import LogLikelihood, LogProb
+from ..harness.api.requests import LogLikelihood
+from ..harness.api.responses import LogProb
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
 from .base import Common, Item, RowTask

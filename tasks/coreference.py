@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import Any, ClassVar, Unpack
 
 from ..harness.api.errors import SampleError
-from ..harness.api.requests import LogLikelihood, LogProb
+from ..harness.api.requests import LogLikelihood
+from ..harness.api.responses import LogProb
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row, Rows, load
 from ..harness.store import codec

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Unpack
 import numpy as np
 
 from ..harness.api.errors import ConfigError, suggest_name
-from ..harness.api.requests import Classify, Logits
+from ..harness.api.requests import Classify
+from ..harness.api.responses import Logits
 from ..harness.api.samples import Sample, SampleRng
 from ..harness.data import DataSpec
 from ..harness.modalities.image import Image

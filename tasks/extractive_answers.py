@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Unpack
 
 from ..harness.api.errors import SampleError
-from ..harness.api.requests import Answer, Span
+from ..harness.api.requests import Answer
+from ..harness.api.responses import Span
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
 from ..harness.modalities.text import TextPair

@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal, Unpack
 
 from ..harness.api.errors import ConfigError
-from ..harness.api.requests import Completion, Generate
+from ..harness.api.requests import Generate
+from ..harness.api.responses import Completion
 from ..harness.api.samples import Sample, seed_of
 from ..harness.data import DataSpec, Row
 from .base import Common, Item, RowTask

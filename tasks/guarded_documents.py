@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Unpack
 
-from ..harness.api.requests import Completion, Generate
+from ..harness.api.requests import Generate
+from ..harness.api.responses import Completion
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
 from ..harness.modalities.chat import Chat, Message

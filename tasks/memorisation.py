@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Unpack
 
 from ..harness.api.errors import ConfigError, SampleError
-from ..harness.api.requests import Completion, Generate
+from ..harness.api.requests import Generate
+from ..harness.api.responses import Completion
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
 from .base import Common, Item, RowTask

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Unpack
 import numpy as np
 
 from ..harness.api.errors import SampleError
-from ..harness.api.requests import Completion, Generate, LogLikelihood, LogProb
+from ..harness.api.requests import Generate, LogLikelihood
+from ..harness.api.responses import Completion, LogProb
 from ..harness.api.samples import Sample
 from ..harness.api.task import Task
 from ..harness.data import DataSpec, Row

@@ -9,7 +9,8 @@ from itertools import pairwise
 from typing import Any, ClassVar, Literal, Unpack
 
 from ..harness.api.errors import ConfigError, SampleError
-from ..harness.api.requests import LogProb, RollingLogLikelihood
+from ..harness.api.requests import RollingLogLikelihood
+from ..harness.api.responses import LogProb
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
 from .base import Common, Item, RowTask

@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import Any
 
 from ..harness.api.errors import ConfigError, SampleError
-from ..harness.api.requests import Completion, Generate
+from ..harness.api.requests import Generate
+from ..harness.api.responses import Completion
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
 from .base import Item, RowTask

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Unpack
 
-from ..harness.api.requests import LogProb, PseudoLogLikelihood, RollingLogLikelihood
+from ..harness.api.requests import PseudoLogLikelihood, RollingLogLikelihood
+from ..harness.api.responses import LogProb
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
 from ..harness.modalities.inputs import list_texts

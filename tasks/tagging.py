@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import Any, ClassVar, Unpack
 
 from ..harness.api.errors import ConfigError, SampleError
-from ..harness.api.requests import Tag, Tags
+from ..harness.api.requests import Tag
+from ..harness.api.responses import Tags
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
 from ..harness.metrics.entities import COUNTS

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Unpack
 
 from ..harness.api.errors import ConfigError, SampleError, suggest_name
 from ..harness.api.model_port import ModelPort
-from ..harness.api.requests import Classify, Completion, Failure, Generate, Logits
+from ..harness.api.requests import Classify, Generate
+from ..harness.api.responses import Completion, Failure, Logits
 from ..harness.api.samples import Sample, seed_of
 from ..harness.data import DataSpec, Row
 from .base import Common, Item, RowTask

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Unpack
 import numpy as np
 
 from ..harness.api.errors import SampleError
-from ..harness.api.requests import LogLikelihood, LogProb
+from ..harness.api.requests import LogLikelihood
+from ..harness.api.responses import LogProb
 from ..harness.api.samples import Sample
 from ..harness.data import DataSpec, Row
 from .base import Common, Item, RowTask, compute_softmax

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import torch
 from windtunnel.harness.api.model import Encoded, ModelInfo
-from windtunnel.harness.api.requests import Classify, Logits
+from windtunnel.harness.api.requests import Classify
+from windtunnel.harness.api.responses import Logits
 from windtunnel.harness.api.samples import SampleRng
 
 LABELS = ("negative", "positive")

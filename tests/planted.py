@@ -17,7 +17,8 @@ from statistics import NormalDist
 
 from windtunnel.harness.api.model import Model, ModelInfo
 from windtunnel.harness.api.registry import plugin
-from windtunnel.harness.api.requests import Classify, Logits
+from windtunnel.harness.api.requests import Classify
+from windtunnel.harness.api.responses import Logits
 from windtunnel.harness.api.samples import Sample
 from windtunnel.harness.threats import EditBudget
 

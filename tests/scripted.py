@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
 from windtunnel.harness.api.model import ModelInfo
-from windtunnel.harness.api.requests import Completion, Generate, LogLikelihood, LogProb
+from windtunnel.harness.api.requests import Generate, LogLikelihood
+from windtunnel.harness.api.responses import Completion, LogProb
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.modalities.chat import Chat
 

@@ -37,7 +37,8 @@ from windtunnel.harness.api.errors import SampleError
 from windtunnel.harness.models.python.toy import Words
 from windtunnel.harness.api.model import ModelInfo
 from windtunnel.harness.api.registry import plugin
-from windtunnel.harness.api.requests import Classify, Logits
+from windtunnel.harness.api.requests import Classify
+from windtunnel.harness.api.responses import Logits
 from windtunnel.harness.api.samples import Attribution, Sample
 from windtunnel.harness.threats import EditBudget
 from windtunnel.harness.modalities.words import word_spans

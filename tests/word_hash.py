@@ -11,7 +11,8 @@ import numpy as np
 from windtunnel.attacks.text.textattack_import import serve_stop_words
 from windtunnel.harness.api.model import Differentiable, ModelInfo
 from windtunnel.harness.api.model_port import ModelPort
-from windtunnel.harness.api.requests import Classify, Failure, Logits
+from windtunnel.harness.api.requests import Classify
+from windtunnel.harness.api.responses import Failure, Logits
 from windtunnel.harness.api.samples import Sample, SampleRng
 from windtunnel.harness.language.stop_words import ENGLISH
 from windtunnel.harness.modalities.inputs import Input

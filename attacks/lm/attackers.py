@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...harness.api.model_port import ModelPort
-from ...harness.api.requests import Failure
+from ...harness.api.responses import Failure
 from ...harness.judges.likelihood import can_weigh, weigh_words
 from ...harness.judges.rubric import quote
 from ...harness.modalities.chat import Chat, Message

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from ...harness.api.attack import Attack
 from ...harness.api.errors import ConfigError
 from ...harness.api.model_port import ModelPort
-from ...harness.api.requests import Failure
+from ...harness.api.responses import Failure
 from ...harness.api.samples import Sample, SampleRng, seed_of
 from ...harness.api.settings import Amount, Count
 from ...harness.judges.phrases import is_refusal

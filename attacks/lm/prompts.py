@@ -9,7 +9,8 @@ from typing import Any
 
 from ...harness.api.errors import SampleError
 from ...harness.api.model_port import ModelPort
-from ...harness.api.requests import Failure, Generate
+from ...harness.api.requests import Generate
+from ...harness.api.responses import Failure
 from ...harness.api.samples import Sample
 from ...harness.modalities.chat import Chat, find_last_text, list_modalities_in, make_chat, with_last_text
 from ...harness.modalities.inputs import Input, name_modality

@@ -10,7 +10,8 @@ import numpy as np
 
 from ...harness.api.errors import SampleError
 from ...harness.api.model_port import ModelPort
-from ...harness.api.requests import Failure, LogLikelihood
+from ...harness.api.requests import LogLikelihood
+from ...harness.api.responses import Failure
 from ...harness.api.samples import Sample
 from ...harness.modalities.chat import Chat
 from .prompts import fail, format_as_task, is_benign, read_goal, read_prompt, replace_prompt

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from ...harness.api.attack import Attack
 from ...harness.api.errors import ConfigError, SampleError
 from ...harness.api.model_port import ModelPort
-from ...harness.api.requests import Classify, Failure
+from ...harness.api.requests import Classify
+from ...harness.api.responses import Failure
 from ...harness.api.samples import Sample, SampleRng
 from ...harness.api.settings import Bound, Cosine, Count, Share
 from ...harness.language.stop_words import get_builtin_stop_words

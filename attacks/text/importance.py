@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from ...harness.api.errors import ConfigError
 from ...harness.api.model import Differentiable, Encoded
 from ...harness.api.model_port import ModelPort
-from ...harness.api.requests import Classify, Failure
+from ...harness.api.requests import Classify
+from ...harness.api.responses import Failure
 from ...harness.api.samples import Sample
 from ...harness.engine.batching import group_batches, isolate_failures
 from ...harness.modalities.words import Spans, gather

@@ -10,7 +10,8 @@ import numpy as np
 
 from ...harness.api.errors import CapabilityError
 from ...harness.api.model_port import ModelPort
-from ...harness.api.requests import Classify, Failure
+from ...harness.api.requests import Classify
+from ...harness.api.responses import Failure
 from ...harness.api.samples import Sample
 from ...harness.engine.batching import group_batches, isolate_failures
 

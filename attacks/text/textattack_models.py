@@ -12,7 +12,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any, TypeAlias
 
-from ...harness.api.requests import MASK, Embed, Fillings, FillMask, LogLikelihood, Request, Response
+from ...harness.api.requests import MASK, Embed, FillMask, LogLikelihood, Request
+from ...harness.api.responses import Fillings, Response
 from ...harness.system.quiet_import import import_quietly
 
 AskRole: TypeAlias = Callable[[str, Sequence[Request[Response]]], list[Any]]

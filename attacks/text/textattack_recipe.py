@@ -23,8 +23,9 @@ from typing import Any, ClassVar, TypeAlias
 from ...harness.api.attack import Attack
 from ...harness.api.errors import SampleError
 from ...harness.api.model_port import ModelPort
-from ...harness.api.requests import Classify, Failure, Logits, Request, Response
+from ...harness.api.requests import Classify, Request
 from ...harness.api.resources import Resource
+from ...harness.api.responses import Failure, Logits, Response
 from ...harness.api.samples import Sample, SampleRng
 from ...harness.api.settings import Bound, Count, Share
 from ...harness.language.parts_of_speech import list_tagger_resources

@@ -94,7 +94,7 @@ def list_classes() -> dict[str, object]:
     """Return the modalities and the classes of requests and responses, which register themselves, by a description."""
     # Not on top: a list of plugins needs no arrays.
     from ..modalities.base import list_modalities
-    from .requests import list_classes as list_messages
+    from .responses import list_classes as list_messages
 
     messages: dict[str, object] = {f"class {name!r} of a request or response": cls for name, cls in list_messages().items()}
     return messages | {f"modality {modality.name!r}": modality for modality in list_modalities()}
@@ -229,7 +229,7 @@ def _collect_definitions(file: ImportedFile) -> ImportedFile:
 def _register_again(file: ImportedFile) -> None:
     """Register the classes of a file again where another file has replaced them."""
     from ..modalities.base import Modality, register_modality
-    from .requests import register_message
+    from .responses import register_message
 
     now = list_classes()
     for what, made in file.classes.items():

@@ -11,7 +11,8 @@ from ..modalities.base import find_modality_by_name
 from ..modalities.inputs import Input
 from .errors import CapabilityError
 from .lexicon import Lexicon
-from .requests import Failure, Request, Response, request_kinds
+from .requests import Request, request_kinds
+from .responses import Failure, Response
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,8 @@ from typing import Protocol, TypeVar
 
 from ..modalities.inputs import Input
 from .model import Differentiable, ModelInfo
-from .requests import Failure, R, Request, Response
+from .requests import R, Request
+from .responses import Failure, Response
 from .samples import Sample
 
 T = TypeVar("T")

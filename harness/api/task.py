@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from inspect import Parameter
 
     from .model_port import ModelPort
-    from .requests import Request, Response
+    from .requests import Request
+    from .responses import Response
     from .samples import Sample
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..api.errors import StoreError
-from ..api.requests import Request, Response
+from ..api.requests import Request
+from ..api.responses import Response
 from ..store import codec
 
 _MAX_VARIABLES = 900

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from ..api.errors import SampleError, describe_error, ends_run
 from ..api.model import Differentiable, Encoded
 from ..api.plugins import gives
-from ..api.requests import Classify, Completion, Failure, Generate, Logits, LogLikelihood, LogProb, Request, Response
+from ..api.requests import Classify, Generate, LogLikelihood, Request
+from ..api.responses import Completion, Failure, Logits, LogProb, Response
 from ..api.samples import Sample
 from ..api.task import Task
 from ..modalities.chat import Chat, Message, as_chat, find_last_text, make_chat, with_last_text

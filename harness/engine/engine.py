@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from ..api.bases import with_defaults
 from ..api.errors import ModelError, ends_run
 from ..api.model import Differentiable, Model, ModelInfo, Pass, Streamed
-from ..api.requests import Completion, Failure, R, Request, Response
+from ..api.requests import R, Request
+from ..api.responses import Completion, Failure, Response
 from ..api.samples import Sample
 from ..api.task import Task
 from ..identity.digests import digest_parts, is_unknown

@@ -9,7 +9,8 @@ from typing import Any
 
 from ..api.errors import CapabilityError, ModelError, NonFiniteError, SampleError, ends_run
 from ..api.model import Model, ModelInfo
-from ..api.requests import Completion, Failure, R, Request, Response
+from ..api.requests import R, Request
+from ..api.responses import Completion, Failure, Response
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..api.lexicon import Lexicon
 from ..api.model import Differentiable, Encoded, ModelInfo
 from ..api.model_port import ModelPort
-from ..api.requests import Failure, R, Request, Response
+from ..api.requests import R, Request
+from ..api.responses import Failure, Response
 from ..api.samples import Sample
 from ..modalities.inputs import Input
 from .units import require_responses

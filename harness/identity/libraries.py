@@ -52,7 +52,7 @@ def run_versions() -> dict[str, str]:
 
 
 _RECORDS = ("harness", "tasks", "attacks", "probes")
-_ANSWERS = ("harness/models", "harness/engine", "harness/modalities", "harness/api/requests.py")
+_ANSWERS = ("harness/models", "harness/engine", "harness/modalities", "harness/api/requests.py", "harness/api/responses.py")
 
 
 def answer_code() -> str:

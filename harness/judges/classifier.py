@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from ..api.errors import ConfigError, suggest_name
 from ..api.model_port import ModelPort
-from ..api.requests import Classify, Failure
+from ..api.requests import Classify
+from ..api.responses import Failure
 from .verdicts import Exchange, Verdict
 
 

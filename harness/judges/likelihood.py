@@ -11,7 +11,8 @@ import math
 from collections.abc import Sequence
 
 from ..api.model_port import ModelPort
-from ..api.requests import Failure, LogLikelihood, LogProb
+from ..api.requests import LogLikelihood
+from ..api.responses import Failure, LogProb
 from ..modalities.chat import Chat, Message
 
 Shares = tuple[float, ...]

@@ -14,7 +14,8 @@ import hashlib
 from collections.abc import Sequence
 
 from ..api.model_port import ModelPort
-from ..api.requests import Failure, Generate
+from ..api.requests import Generate
+from ..api.responses import Failure
 from ..modalities.chat import Chat, Message
 from .likelihood import Shares, can_weigh, weigh_words
 from .reply_forms import Word

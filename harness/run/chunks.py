@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ..api.requests import Request, Response
+from ..api.requests import Request
+from ..api.responses import Response
 from ..items.base.planned_item import PlannedItem
 from ..store import Store
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..api.requests import Completion, Failure, Request, Response
+from ..api.requests import Request
+from ..api.responses import Completion, Failure, Response
 from ..engine import Engine
 
 _TOLERANCE = 0.02

@@ -13,7 +13,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from ..api.model import Model, ModelInfo
-from ..api.requests import Request, Response
+from ..api.requests import Request
+from ..api.responses import Response
 from ..engine import Engine
 from ..engine.packing import Budget
 from ..items.base.planned_item import PlannedModel

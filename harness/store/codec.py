@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ..api import requests, samples
+from ..api import requests, responses, samples
 from ..modalities import chat, text
 from ..modalities.array import ContentArray
 from ..modalities.base import Unread, find_modality, find_modality_by_name
@@ -30,10 +30,10 @@ from . import attribution_codec
 _DATACLASSES = {
     cls.__name__: cls
     for cls in (
-        requests.Failure, requests.Usage, text.TextPair, chat.Message, chat.Chat, samples.Sample, samples.Attribution, samples.Record,
+        responses.Failure, responses.Usage, text.TextPair, chat.Message, chat.Chat, samples.Sample, samples.Attribution, samples.Record,
     )
 }  # fmt: skip
-"""By their names in records. Requests and responses have their own registry (`requests.find_class`)."""
+"""By their names in records. Requests and responses have their own registry (`responses.find_class`)."""
 
 
 def _list_field_prefixes(cls: type[Any]) -> list[tuple[str, str]]:
@@ -95,7 +95,7 @@ def _write_registered(value: Any, blob: _WriteBlob) -> str:
             what = f"to_json of the modality {known.name!r} failed for a {type(value).__name__}"
             raise TypeError(f"{what}: {type(error).__name__}: {error}") from error
         return _encode_modality(known.name, facts, blob)
-    if isinstance(value, requests.Request | requests.Response) and dataclasses.is_dataclass(value):
+    if isinstance(value, requests.Request | responses.Response) and dataclasses.is_dataclass(value):
         _FIELDS[type(value)] = _list_field_prefixes(type(value))
         return _write(value, blob)
     return ""
@@ -209,7 +209,7 @@ def _unpack(value: Any) -> Any:
 def _decode_dataclass(value: dict[str, Any]) -> Any:
     name = value.pop("$type")
     facts = {k: _unpack(v) if type(v) in _NESTED else v for k, v in value.items()}
-    cls = _DATACLASSES.get(name) or requests.find_class(name)
+    cls = _DATACLASSES.get(name) or responses.find_class(name)
     return cls(**facts) if cls is not None else Unread(name, facts)
 
 
@@ -278,7 +278,7 @@ def find_unknown_names(text: str, /) -> set[str]:
 def _is_known(kind: str, name: str) -> bool:
     if kind == "modality":
         return find_modality_by_name(json.loads(f'"{name}"')) is not None
-    return name in _DATACLASSES or requests.find_class(name) is not None
+    return name in _DATACLASSES or responses.find_class(name) is not None
 
 
 def loads_some(text: str, names: Collection[str], /) -> dict[Any, Any]:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from windtunnel.harness.api.errors import ConfigError, SampleError
-from windtunnel.harness.api.requests import Classify, Logits
+from windtunnel.harness.api.requests import Classify
+from windtunnel.harness.api.responses import Logits
 from windtunnel.harness.results.frames import Run
 from windtunnel.tasks import catalog, perturbations
 from windtunnel.tasks.perturbations import PERTURBATIONS

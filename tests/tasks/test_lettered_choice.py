@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from windtunnel.harness.api.requests import Completion, Generate
+from windtunnel.harness.api.requests import Generate
+from windtunnel.harness.api.responses import Completion
 from windtunnel.harness.data import DataSpec
 from windtunnel.tasks.letters import read_letter
 from windtunnel.tasks.multiple_choice import LetteredChoice, MultipleChoice

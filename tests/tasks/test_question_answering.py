@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from windtunnel.harness.api.errors import DataError, SampleError
-from windtunnel.harness.api.requests import Answer, Completion, Generate, Span
+from windtunnel.harness.api.requests import Answer, Generate
+from windtunnel.harness.api.responses import Completion, Span
 from windtunnel.harness.data import DataSpec
 from windtunnel.harness.data.load import load
 from windtunnel.harness.modalities.text import TextPair

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from windtunnel.harness.api.errors import ConfigError, DataError, SampleError
-from windtunnel.harness.api.requests import Completion
+from windtunnel.harness.api.responses import Completion
 from windtunnel.harness.data import DataSpec
 from windtunnel.harness.data.load import load
 from windtunnel.tasks.summarisation import Summarisation

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 from windtunnel.harness.api.errors import ConfigError, SampleError
-from windtunnel.harness.api.requests import Completion, Generate, Logits, LogProb, RollingLogLikelihood
+from windtunnel.harness.api.requests import Generate, RollingLogLikelihood
+from windtunnel.harness.api.responses import Completion, Logits, LogProb
 from windtunnel.harness.api.samples import Sample
 from windtunnel.harness.api.scorecard import Row, Scorecard
 from windtunnel.harness.judges.phrases import is_refusal

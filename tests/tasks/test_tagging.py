@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from windtunnel.harness.api.errors import ConfigError, SampleError
-from windtunnel.harness.api.requests import Tag, Tags
+from windtunnel.harness.api.requests import Tag
+from windtunnel.harness.api.responses import Tags
 from windtunnel.harness.data import DataSpec
 from windtunnel.harness.metrics.entities import EntityF1, EntityPrecision, EntityRecall
 from windtunnel.tasks.tagging import Tagging

@@ -16,18 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from windtunnel.harness.api.errors import ConfigError, DataError, NonFiniteError, SampleError, UnknownName
 from windtunnel.harness.api.registry import list_parameters
-from windtunnel.harness.api.requests import (
-    Answer,
-    Classify,
-    Completion,
-    Generate,
-    Logits,
-    LogLikelihood,
-    LogProb,
-    PseudoLogLikelihood,
-    RollingLogLikelihood,
-    Tag,
-)
+from windtunnel.harness.api.requests import Answer, Classify, Generate, LogLikelihood, PseudoLogLikelihood, RollingLogLikelihood, Tag
+from windtunnel.harness.api.responses import Completion, Logits, LogProb
 from windtunnel.harness.api.samples import seed_of
 from windtunnel.harness.data import DataSpec
 from windtunnel.harness.data.formats.json_rows import WrittenFloat

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from ...api.errors import describe_error, ends_run
-from ...api.requests import Failure, Request, Response
+from ...api.requests import Request
+from ...api.responses import Failure, Response
 from ...api.samples import Sample
 from ...api.task import Task
 

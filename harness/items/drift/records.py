@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ...api.requests import Failure
+from ...api.responses import Failure
 from ...api.samples import Record, Sample
 from ...api.task import Task
 from ...engine import Engine

@@ -19,7 +19,8 @@ import numpy as np
 from ...api.errors import SampleError
 from ...api.model_port import ModelPort
 from ...api.probe import Probe
-from ...api.requests import Classify, Failure, Logits
+from ...api.requests import Classify
+from ...api.responses import Failure, Logits
 from ...api.samples import Attribution, Record, Sample, SampleRng
 from ...engine import Engine
 from ...engine.batching import isolate_failures, make_canonical

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...api.registry import Registry
-from ...api.requests import Request, Response
+from ...api.requests import Request
+from ...api.responses import Response
 from ...api.samples import Record, Sample
 from ...api.scorecard import Figure, Row
 from ...scorecard.names import EFFICIENCY, JUDGED, VERDICTS, Bounds

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...api.errors import SampleError
-from ...api.requests import Completion, Failure, LogProb, Reply, Response
+from ...api.responses import Completion, Failure, LogProb, Reply, Response
 from ...api.samples import Record, Sample
 from ...api.task import Task
 from ...engine import Engine

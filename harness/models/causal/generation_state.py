@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from transformers import LogitsProcessor, StoppingCriteria
 
-from ...api.requests import Completion, Generate
+from ...api.requests import Generate
+from ...api.responses import Completion
 from ..common.stop_strings import cut
 from ..torch.logits import make_nan_error
 

@@ -15,7 +15,7 @@ import torch
 
 from ...api.errors import describe_error, ends_run
 from ...api.model import Pass
-from ...api.requests import LogProb
+from ...api.responses import LogProb
 from ..torch.attention_window import UNLIMITED, find_window, narrow_window
 from ..torch.devices import to_device
 from ..torch.flops import count_flops_per_token

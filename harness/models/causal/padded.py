@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
-from ...api.requests import Completion, LogProb
+from ...api.responses import Completion, LogProb
 from ..torch.devices import to_device
 from ..torch.logits import log_probs, measure_shift
 from ..torch.padding import mask_right, pad_right

@@ -12,7 +12,8 @@ from jinja2 import TemplateError
 
 from ...api.errors import SampleError, TooLong
 from ...api.model import Model
-from ...api.requests import Completion, Generate, LogLikelihood, LogProb, Request, Response, RollingLogLikelihood
+from ...api.requests import Generate, LogLikelihood, Request, RollingLogLikelihood
+from ...api.responses import Completion, LogProb, Response
 from ...modalities.chat import Message, as_chat, list_messages
 from ...modalities.inputs import Input
 from ..checkpoint.tokens import find_special_ends

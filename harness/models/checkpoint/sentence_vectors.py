@@ -14,7 +14,8 @@ from torch.nn.functional import linear, normalize
 
 from ...api.errors import SampleError
 from ...api.model import Model
-from ...api.requests import Embed, Request, Response
+from ...api.requests import Embed, Request
+from ...api.responses import Response
 from ..common.text_prompts import require_text
 from ..common.valid_text import refuse_lone_surrogates
 from .sentences import Dense, SentenceSettings

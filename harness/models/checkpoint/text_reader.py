@@ -8,7 +8,8 @@ from typing import Any
 
 from ...api.errors import ModelError, SampleError
 from ...api.model import Model
-from ...api.requests import Classify, Request, Response
+from ...api.requests import Classify, Request
+from ...api.responses import Response
 from ...modalities.inputs import Input, list_texts, name_modality
 from ...modalities.words import shift_spans
 from ..common.token_window import Tokenised

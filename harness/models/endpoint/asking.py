@@ -7,7 +7,8 @@ from typing import Any
 
 from ...api.errors import IncompleteRun, SampleError
 from ...api.model import Streamed
-from ...api.requests import Request, Response
+from ...api.requests import Request
+from ...api.responses import Response
 from .clients import import_library
 from .costs import Spending
 from .faults import Barred, Fault, Refused, Stopped, Transient, WrongModel

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ...api.errors import ModelError, SampleError, Withheld
-from ...api.requests import Embed, Generate, LogLikelihood, Reply, Request, Response, RollingLogLikelihood
+from ...api.requests import Embed, Generate, LogLikelihood, Request, RollingLogLikelihood
+from ...api.responses import Reply, Response
 from .asking import Answered, Asker, Job
 from .chat import ChatWire
 from .completions import CompletionsWire

@@ -7,7 +7,8 @@ import re
 from typing import Any
 
 from ...api.errors import SampleError, Withheld
-from ...api.requests import Generate, Reply, Request, Response
+from ...api.requests import Generate, Request
+from ...api.responses import Reply, Response
 from ..common.stop_strings import cut
 from .choices import list_dropped, list_others, merge_choices, read_log_probs
 from .contents import encode_for_openai, encode_messages, is_begun

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...api.errors import SampleError
-from ...api.requests import Generate, LogLikelihood, Reply, Request, Response, RollingLogLikelihood, ServedLogProb
+from ...api.requests import Generate, LogLikelihood, Request, RollingLogLikelihood
+from ...api.responses import Reply, Response, ServedLogProb
 from ..common.stop_strings import cut
 from ..common.text_prompts import require_text as require_text_prompt
 from .chat import check_generate, list_sampling, make_arguments, read_finish

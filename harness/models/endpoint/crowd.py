@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from ...api.errors import ends_run
-from ...api.requests import Failure
+from ...api.responses import Failure
 from ...engine.units import make_failure
 from .faults import Stopped
 from .limits import Limits

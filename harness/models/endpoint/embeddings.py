@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...api.errors import SampleError
-from ...api.requests import Embed, Request, Response, ServedEmbedding
+from ...api.requests import Embed, Request
+from ...api.responses import Response, ServedEmbedding
 from ..common.text_prompts import require_text
 from .chat import make_arguments
 from .contents import refuse_surrogates

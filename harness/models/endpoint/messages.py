@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from ...api.errors import SampleError, Withheld
-from ...api.requests import Generate, Reply, Request, Response
+from ...api.requests import Generate, Request
+from ...api.responses import Reply, Response
 from ..common.stop_strings import cut
 from .chat import check_generate, make_arguments
 from .contents import encode_for_anthropic, encode_messages

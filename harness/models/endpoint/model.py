@@ -7,18 +7,8 @@ from typing import Any
 
 from ...api.errors import SampleError
 from ...api.model import Model, Pass
-from ...api.requests import (
-    Embed,
-    Failure,
-    Generate,
-    LogLikelihood,
-    Reply,
-    Request,
-    Response,
-    RollingLogLikelihood,
-    ServedEmbedding,
-    ServedLogProb,
-)  # fmt: skip
+from ...api.requests import Embed, Generate, LogLikelihood, Request, RollingLogLikelihood
+from ...api.responses import Failure, Reply, Response, ServedEmbedding, ServedLogProb  # fmt: skip
 from ...identity.digests import digest_parts
 from ...identity.libraries import answer_code
 from .asking import Answered, Asker

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ...api.requests import Usage
+from ...api.responses import Usage
 from .costs import Price
 from .reading import Json
 

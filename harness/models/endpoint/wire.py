@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, ClassVar
 
-from ...api.requests import Request, Response
+from ...api.requests import Request
+from ...api.responses import Response
 from .dialect import Dialect
 from .reading import Json
 from .settings import Settings

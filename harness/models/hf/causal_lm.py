@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 
 from ...api.errors import ModelError, SampleError
 from ...api.model import Pass
-from ...api.requests import Completion, LogProb
+from ...api.responses import Completion, LogProb
 from ..causal.generation_state import Prompt
 from ..causal.packed import Flat
 from ..causal.padded import Padded

@@ -14,7 +14,8 @@ import torch
 from transformers import AutoModelForMaskedLM
 
 from ...api.errors import ModelError, SampleError
-from ...api.requests import MASK, Fillings, FillMask, LogProb, PseudoLogLikelihood, Request, Response
+from ...api.requests import MASK, FillMask, PseudoLogLikelihood, Request
+from ...api.responses import Fillings, LogProb, Response
 from ..checkpoint.tokens import check_tokens
 from ..common.valid_text import refuse_lone_surrogates
 from ..torch.logits import add_up, log_probs

@@ -11,7 +11,8 @@ from transformers import AutoModelForSeq2SeqLM, GenerationConfig
 
 from ...api.errors import SampleError
 from ...api.model import Pass
-from ...api.requests import Completion, Generate, LogLikelihood, LogProb, Request, Response
+from ...api.requests import Generate, LogLikelihood, Request
+from ...api.responses import Completion, LogProb, Response
 from ..causal.generation_state import Prompt
 from ..checkpoint.tokens import check_tokens, list_ends
 from ..common.extras import is_installed

@@ -15,7 +15,8 @@ import torch
 from transformers import AutoModelForQuestionAnswering
 
 from ...api.errors import SampleError
-from ...api.requests import Answer, Request, Response, Span
+from ...api.requests import Answer, Request
+from ...api.responses import Response, Span
 from ..checkpoint.tokens import check_tokens
 from ..common.valid_text import refuse_lone_surrogates
 from ..torch.padding import pad_right

@@ -13,7 +13,8 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from ...api.model import Differentiable, Encoded, Pass
-from ...api.requests import Classify, Logits
+from ...api.requests import Classify
+from ...api.responses import Logits
 from ...engine.packing import fill_packs
 from ..checkpoint.lexicon import TokenizerLexicon
 from ..checkpoint.text_reader import TextReader, Tokens, choose_padding

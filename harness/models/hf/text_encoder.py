@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from transformers import AutoModel, AutoModelForTextEncoding
 
-from ...api.requests import Embedding
+from ...api.responses import Embedding
 from ..checkpoint.sentence_vectors import SentenceReader, Text, build_pooling
 from ..checkpoint.sentences import read_sentence_settings
 from ..checkpoint.tokens import check_tokens

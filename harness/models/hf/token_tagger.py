@@ -13,7 +13,8 @@ import torch
 from transformers import AutoModelForTokenClassification
 
 from ...api.errors import SampleError
-from ...api.requests import Request, Response, Tag, Tags
+from ...api.requests import Request, Tag
+from ...api.responses import Response, Tags
 from ..checkpoint.tokens import check_tokens
 from ..common.labels import are_numbered
 from ..common.valid_text import refuse_lone_surrogates

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ...api.errors import ModelError
-from ...api.requests import Logits
+from ...api.responses import Logits
 from ..checkpoint.text_reader import TextReader, Tokens, choose_padding
 from ..common.labels import find_columns
 from .files import Export

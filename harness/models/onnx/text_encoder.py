@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ...api.errors import CapabilityError
-from ...api.requests import Embedding
+from ...api.responses import Embedding
 from ..checkpoint.sentence_vectors import SentenceReader, Text, build_pooling
 from ..checkpoint.sentences import read_sentence_settings
 from .files import Export

@@ -12,7 +12,8 @@ from ...api.errors import ConfigError, ModelError, SampleError, suggest_name
 from ...api.import_target import resolve
 from ...api.model import Model, ModelInfo
 from ...api.model_source import ModelSource
-from ...api.requests import Classify, Completion, Embed, Embedding, Generate, Logits, LogLikelihood, LogProb
+from ...api.requests import Classify, Embed, Generate, LogLikelihood
+from ...api.responses import Completion, Embedding, Logits, LogProb
 from ...identity.programs import fingerprint_program
 from ...modalities.base import list_modalities, require_modality
 from ...modalities.chat import list_modalities_in, make_chat

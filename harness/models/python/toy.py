@@ -17,7 +17,8 @@ import numpy as np
 from ...api.errors import ModelError, SampleError, suggest_name
 from ...api.model import Model, ModelInfo
 from ...api.model_source import ModelSource
-from ...api.requests import Classify, Completion, Generate, Logits, LogLikelihood, LogProb, RollingLogLikelihood
+from ...api.requests import Classify, Generate, LogLikelihood, RollingLogLikelihood
+from ...api.responses import Completion, Logits, LogProb
 from ...identity.digests import digest_parts
 from ...identity.libraries import answer_code
 from ...modalities.image import as_image

@@ -18,7 +18,7 @@ import torch
 from transformers import LogitsProcessorList, StoppingCriteriaList
 from transformers.modeling_outputs import BaseModelOutput
 
-from ...api.requests import Completion, LogProb
+from ...api.responses import Completion, LogProb
 from ..causal.generation_state import NextScores, Prompt, StopWhenDone, Writing
 from ..torch.logits import log_probs
 from ..torch.padding import mask_right, pad_right

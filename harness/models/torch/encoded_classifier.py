@@ -16,7 +16,8 @@ import torch
 
 from ...api.errors import CapabilityError, SampleError
 from ...api.model import Differentiable, Encoded
-from ...api.requests import Classify, Logits, Request, Response
+from ...api.requests import Classify, Request
+from ...api.responses import Logits, Response
 from ...modalities.base import require_modality
 from ...modalities.inputs import measure_size
 from ...modalities.words import Spans

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from ...api.errors import SampleError
-from ...api.requests import Classify, Logits, Request, Response
+from ...api.requests import Classify, Request
+from ...api.responses import Logits, Response
 from ...modalities.image import Image, as_image, count_positions
 from ...modalities.inputs import Input, name_modality
 from ..common.channels import with_channels

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 
 from ...api.errors import NonFiniteError
-from ...api.requests import LogProb
+from ...api.responses import LogProb
 
 
 def make_nan_error(name: str) -> NonFiniteError:

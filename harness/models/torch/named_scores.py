@@ -11,7 +11,7 @@ import torch
 
 from ...api.errors import ModelError
 from ...api.model import Model
-from ...api.requests import Logits
+from ...api.responses import Logits
 from ..common.labels import find_columns
 
 

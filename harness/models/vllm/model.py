@@ -12,7 +12,7 @@ from typing import Any
 
 from ...api.errors import ModelError
 from ...api.model import Pass
-from ...api.requests import Completion, Failure, LogProb
+from ...api.responses import Completion, Failure, LogProb
 from ...identity.digests import digest_parts
 from ...identity.libraries import answer_code, list_versions
 from ...system.quiet_import import silence_imports

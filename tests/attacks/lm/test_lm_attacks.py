@@ -23,7 +23,8 @@ from windtunnel.attacks.lm.random_search import RandomSearch
 from windtunnel.attacks.lm.templates import TEMPLATES
 from windtunnel.harness.api.errors import ConfigError
 from windtunnel.harness.api.model import ModelInfo
-from windtunnel.harness.api.requests import Completion, Generate
+from windtunnel.harness.api.requests import Generate
+from windtunnel.harness.api.responses import Completion
 from windtunnel.harness.api.samples import Sample, SampleRng
 from windtunnel.harness.api.task import Task
 from windtunnel.harness.engine import Engine

@@ -18,7 +18,7 @@ from windtunnel.attacks.text import pool, textattack_import
 from windtunnel.attacks.text.deepwordbug import DeepWordBug
 from windtunnel.attacks.text.textattack_import import serve_stop_words
 from windtunnel.harness.api.errors import CapabilityError, ConfigError, SampleError
-from windtunnel.harness.api.requests import Failure, Logits
+from windtunnel.harness.api.responses import Failure, Logits
 from windtunnel.harness.api.samples import Sample, SampleRng
 from windtunnel.harness.language.stop_words import ENGLISH, load_stop_words
 from windtunnel.harness.modalities.text import TextPair

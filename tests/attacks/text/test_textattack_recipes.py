@@ -31,7 +31,8 @@ from windtunnel.attacks.text.bad_characters import BadCharacters
 from windtunnel.attacks.text.named_entities import tag_entity
 from windtunnel.attacks.text.textattack_models import combine_pieces
 from windtunnel.attacks.text.textattack_recipe import TextAttackRecipe
-from windtunnel.harness.api.requests import Classify, Embed, Embedding, Fillings, Logits, LogProb
+from windtunnel.harness.api.requests import Classify, Embed
+from windtunnel.harness.api.responses import Embedding, Fillings, Logits, LogProb
 from windtunnel.harness.api.samples import Sample, SampleRng
 from windtunnel.harness.threats import EditBudget
 from windtunnel.tests import tiny, tiny_words

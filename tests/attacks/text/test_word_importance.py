@@ -13,7 +13,8 @@ from windtunnel.attacks.text import deepwordbug, gradient_word_swap, input_reduc
 from windtunnel.attacks.text.gradient_word_swap import GradientWordSwap
 from windtunnel.attacks.text.importance import NUM_PASSES, compute_token_importance
 from windtunnel.harness.api.errors import ConfigError
-from windtunnel.harness.api.requests import Classify, Failure
+from windtunnel.harness.api.requests import Classify
+from windtunnel.harness.api.responses import Failure
 from windtunnel.harness.api.samples import Sample, SampleRng
 from windtunnel.harness.modalities.words import word_spans
 from windtunnel.tests import tiny, tiny_words

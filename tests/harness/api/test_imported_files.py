@@ -13,7 +13,7 @@ import windtunnel as wt
 from windtunnel.harness.api.import_target import resolve
 from windtunnel.harness.api.imported_files import import_file
 from windtunnel.harness.api.registry import Registry
-from windtunnel.harness.api.requests import _classes
+from windtunnel.harness.api.responses import _classes
 from windtunnel.harness.identity.programs import fingerprint_program
 from windtunnel.harness.modalities.base import _known, find_modality_by_name
 from windtunnel.tests.toys import child_environment

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from windtunnel.harness.api.errors import ConfigError, UnknownName
 from windtunnel.harness.api.registry import GROUPS, Registry, list_parameters, plugin
-from windtunnel.harness.api.requests import _classes
+from windtunnel.harness.api.responses import _classes
 from windtunnel.harness.cli.plugin_text import describe
 from windtunnel.harness.modalities.base import _known
 from windtunnel.tests.toys import windtunnel, write_plugins

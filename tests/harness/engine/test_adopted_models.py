@@ -10,7 +10,8 @@ import pytest
 import torch
 from windtunnel.harness.api.errors import CapabilityError
 from windtunnel.harness.api.model import Differentiable, Encoded, Model, ModelInfo
-from windtunnel.harness.api.requests import Classify, Completion, Failure, Generate, Logits, Request
+from windtunnel.harness.api.requests import Classify, Generate, Request
+from windtunnel.harness.api.responses import Completion, Failure, Logits
 from windtunnel.harness.engine import Engine
 
 WRITES = ModelInfo({"generate": {"text"}})

@@ -17,19 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from windtunnel.harness.api.errors import CapabilityError, ModelError, SampleError, StoreError
 from windtunnel.harness.api.model import Encoded, ModelInfo
-from windtunnel.harness.api.requests import (
-    Classify,
-    Completion,
-    Embed,
-    Embedding,
-    Failure,
-    Generate,
-    Logits,
-    LogLikelihood,
-    LogProb,
-    Request,
-    RollingLogLikelihood,
-)
+from windtunnel.harness.api.requests import Classify, Embed, Generate, LogLikelihood, Request, RollingLogLikelihood
+from windtunnel.harness.api.responses import Completion, Embedding, Failure, Logits, LogProb
 from windtunnel.harness.engine import Engine, packing
 from windtunnel.harness.engine.cache import MemoryCache, SqliteCache, make_key
 from windtunnel.harness.engine.packing import Budget, pack

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 from windtunnel.harness.api.import_target import resolve
-from windtunnel.harness.api.requests import Classify, Logits
+from windtunnel.harness.api.requests import Classify
+from windtunnel.harness.api.responses import Logits
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.cache import MemoryCache
 from windtunnel.harness.identity import libraries

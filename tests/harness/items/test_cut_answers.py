@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from windtunnel.harness.api.requests import Completion, Reply
+from windtunnel.harness.api.responses import Completion, Reply
 from windtunnel.harness.api.samples import Sample
 from windtunnel.harness.api.task import Task
 from windtunnel.harness.items.task.records import _score_sample

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score, precision_score, recall_score
 from windtunnel.harness.api.errors import ConfigError, DataError
-from windtunnel.harness.api.requests import Failure, LogLikelihood
+from windtunnel.harness.api.requests import LogLikelihood
+from windtunnel.harness.api.responses import Failure
 from windtunnel.harness.data import DataSpec
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.items.task.judge_rows import Kappa

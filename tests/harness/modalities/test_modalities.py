@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from windtunnel.harness.api.requests import RESERVED, Request, Response
+from windtunnel.harness.api.requests import Request
+from windtunnel.harness.api.responses import RESERVED, Response
 from windtunnel.harness.items.base.view import preview_input as show
 from windtunnel.harness.modalities.audio import Audio
 from windtunnel.harness.modalities.base import Modality, Shown, _known, list_modalities
@@ -33,7 +34,8 @@ from pathlib import Path
 
 from windtunnel.harness.api.model import ModelInfo
 from windtunnel.harness.api.registry import plugin
-from windtunnel.harness.api.requests import Request, Response
+from windtunnel.harness.api.requests import Request
+from windtunnel.harness.api.responses import Response
 from windtunnel.harness.api.samples import Sample
 from windtunnel.harness.modalities.base import Modality, Shown
 

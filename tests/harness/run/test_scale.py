@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from windtunnel.harness.api.registry import Registry
-from windtunnel.harness.api.requests import Classify, Logits
+from windtunnel.harness.api.requests import Classify
+from windtunnel.harness.api.responses import Logits
 from windtunnel.harness.api.samples import Record, Sample
 from windtunnel.harness.items.kinds import list_kinds
 from windtunnel.harness.models.python.toy import Words

@@ -20,7 +20,8 @@ import numpy as np
 from windtunnel.harness.metrics.scores import ColumnMean
 from windtunnel.harness.api.model import ModelInfo
 from windtunnel.harness.api.registry import plugin
-from windtunnel.harness.api.requests import Classify, Logits
+from windtunnel.harness.api.requests import Classify
+from windtunnel.harness.api.responses import Logits
 from windtunnel.harness.api.samples import Attribution, Sample
 from windtunnel.harness.threats import EditBudget
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from windtunnel.harness.api.errors import IncompleteRun, StoreError
 from windtunnel.harness.api.model import Model, ModelInfo
-from windtunnel.harness.api.requests import Classify, Logits
+from windtunnel.harness.api.requests import Classify
+from windtunnel.harness.api.responses import Logits
 from windtunnel.harness.engine.packing import Budget
 from windtunnel.harness.engine.saved_budgets import find_budgets_file, load_saved_budget, save_budget
 from windtunnel.harness.run import model_run, tuning

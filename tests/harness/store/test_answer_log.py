@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from windtunnel.harness.api.requests import Logits
+from windtunnel.harness.api.responses import Logits
 from windtunnel.harness.store import answer_log
 from windtunnel.harness.store.answer_log import TABLE, AnswerLog, RowIndex
 

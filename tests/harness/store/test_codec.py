@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from windtunnel.harness.api.requests import Classify, Completion, Failure, Generate, Logits
+from windtunnel.harness.api.requests import Classify, Generate
+from windtunnel.harness.api.responses import Completion, Failure, Logits
 from windtunnel.harness.api.samples import Attribution, Record, Sample
 from windtunnel.harness.modalities.audio import Audio
 from windtunnel.harness.modalities.chat import Chat, Message

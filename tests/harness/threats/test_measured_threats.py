@@ -14,7 +14,8 @@ import pytest
 from windtunnel.attacks.text.gradient_word_swap import GradientWordSwap
 from windtunnel.attacks.text.hotflip import HotFlip
 from windtunnel.harness.api.errors import CapabilityError, ConfigError
-from windtunnel.harness.api.requests import Classify, Embed, Embedding, LogProb, RollingLogLikelihood
+from windtunnel.harness.api.requests import Classify, Embed, RollingLogLikelihood
+from windtunnel.harness.api.responses import Embedding, LogProb
 from windtunnel.harness.api.samples import Sample, SampleRng
 from windtunnel.harness.results.summarise import summarise
 from windtunnel.harness.run.runner import run_plan
@@ -27,7 +28,7 @@ from windtunnel.tests.word_hash import WordHash
 ENCODER = """
 from windtunnel.harness.api.model import ModelInfo
 from windtunnel.harness.api.registry import plugin
-from windtunnel.harness.api.requests import Embedding, LogProb
+from windtunnel.harness.api.responses import Embedding, LogProb
 
 
 class Counts:

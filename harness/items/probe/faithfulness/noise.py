@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from ....api.model import EMBEDDINGS, Differentiable, Encoded, ModelInfo
 from ....api.model_port import ModelPort
-from ....api.requests import Classify, Failure, Logits, LogLikelihood, Request, Response
+from ....api.requests import Classify, LogLikelihood, Request
+from ....api.responses import Failure, Logits, Response
 from ....api.samples import Sample, SampleRng
 from ....engine.batching import group_batches, isolate_failures
 from ....engine.continuations import Likelihoods

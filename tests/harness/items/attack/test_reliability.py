@@ -26,7 +26,8 @@ from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.models.python.toy import Words
 from windtunnel.harness.api.model import ModelInfo
 from windtunnel.harness.api.registry import plugin
-from windtunnel.harness.api.requests import Classify, Logits
+from windtunnel.harness.api.requests import Classify
+from windtunnel.harness.api.responses import Logits
 from windtunnel.harness.api.samples import Sample
 from windtunnel.harness.threats import EditBudget, LpBall
 

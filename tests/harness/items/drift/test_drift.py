@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from windtunnel.harness.api.model import ModelInfo
-from windtunnel.harness.api.requests import Classify, Embedding, Fillings, Logits, LogLikelihood, LogProb
+from windtunnel.harness.api.requests import Classify, LogLikelihood
+from windtunnel.harness.api.responses import Embedding, Fillings, Logits, LogProb
 from windtunnel.harness.api.samples import Record, Sample
 from windtunnel.harness.api.task import Task
 from windtunnel.harness.engine import Engine

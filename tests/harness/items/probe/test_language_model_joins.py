@@ -13,7 +13,8 @@ from scipy.stats import spearmanr
 from windtunnel.harness.api.item_key import ItemKey
 from windtunnel.harness.api.model import ModelInfo
 from windtunnel.harness.api.registry import Registry
-from windtunnel.harness.api.requests import Completion, Generate, LogLikelihood, LogProb
+from windtunnel.harness.api.requests import Generate, LogLikelihood
+from windtunnel.harness.api.responses import Completion, LogProb
 from windtunnel.harness.api.samples import Record, Sample, SampleRng
 from windtunnel.harness.api.task import Task
 from windtunnel.harness.engine import Engine

@@ -16,7 +16,8 @@ import torch
 from windtunnel.harness.api.errors import CapabilityError
 from windtunnel.harness.api.model import ModelInfo
 from windtunnel.harness.api.registry import Registry
-from windtunnel.harness.api.requests import Classify, Completion, Generate, LogLikelihood, LogProb, Request
+from windtunnel.harness.api.requests import Classify, Generate, LogLikelihood, Request
+from windtunnel.harness.api.responses import Completion, LogProb
 from windtunnel.harness.api.samples import Record, Sample, SampleRng
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.continuations import ContinuationPort, Frame, frame_samples, has_continuations

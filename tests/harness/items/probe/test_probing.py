@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from windtunnel.harness.api.errors import ConfigError
 from windtunnel.harness.api.probe import Probe
-from windtunnel.harness.api.requests import Classify, Logits
+from windtunnel.harness.api.requests import Classify
+from windtunnel.harness.api.responses import Logits
 from windtunnel.harness.api.samples import Attribution, Record, Sample, SampleRng
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.items.probe.records import make_probe_records

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from windtunnel.harness.api.requests import Classify, Logits
+from windtunnel.harness.api.requests import Classify
+from windtunnel.harness.api.responses import Logits
 from windtunnel.harness.api.samples import Record, Sample, SampleRng
 from windtunnel.harness.api.task import Task
 from windtunnel.harness.engine import Engine

@@ -13,7 +13,8 @@ import pytest
 import torch
 import transformers
 from windtunnel.harness.api.errors import ConfigError, ModelError, UserError
-from windtunnel.harness.api.requests import Classify, Logits
+from windtunnel.harness.api.requests import Classify
+from windtunnel.harness.api.responses import Logits
 from windtunnel.harness.judges import classifier
 from windtunnel.harness.judges.verdicts import Exchange
 from windtunnel.harness.modalities.image import Image

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from windtunnel.harness.api.requests import Classify, Failure, Generate, LogLikelihood, RollingLogLikelihood
+from windtunnel.harness.api.requests import Classify, Generate, LogLikelihood, RollingLogLikelihood
+from windtunnel.harness.api.responses import Failure
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.models.common.token_window import Tokenised
 from windtunnel.harness.run import model_run

@@ -26,7 +26,8 @@ pytest.importorskip("tenacity")
 from PIL import Image as Pillow
 from windtunnel.harness.api.errors import ConfigError, IncompleteRun, ModelError
 from windtunnel.harness.api.model import Streamed
-from windtunnel.harness.api.requests import Embed, Failure, Generate, Reply, ServedEmbedding
+from windtunnel.harness.api.requests import Embed, Generate
+from windtunnel.harness.api.responses import Failure, Reply, ServedEmbedding
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.modalities.audio import Audio
 from windtunnel.harness.modalities.chat import Chat, Message

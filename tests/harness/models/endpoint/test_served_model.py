@@ -11,7 +11,8 @@ import torch
 pytest.importorskip("openai")
 pytest.importorskip("tenacity")
 
-from windtunnel.harness.api.requests import Failure, Generate, LogLikelihood, RollingLogLikelihood, ServedLogProb
+from windtunnel.harness.api.requests import Generate, LogLikelihood, RollingLogLikelihood
+from windtunnel.harness.api.responses import Failure, ServedLogProb
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.models.endpoint import asking
 from windtunnel.harness.models.endpoint.source import OpenAI

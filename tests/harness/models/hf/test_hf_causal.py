@@ -15,7 +15,8 @@ import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 from windtunnel.harness.api.errors import ModelError, SampleError
-from windtunnel.harness.api.requests import Completion, Failure, Generate, LogLikelihood, LogProb, RollingLogLikelihood
+from windtunnel.harness.api.requests import Generate, LogLikelihood, RollingLogLikelihood
+from windtunnel.harness.api.responses import Completion, Failure, LogProb
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.models.causal import packed_attention
 from windtunnel.harness.models.causal.rolling_windows import split_windows

@@ -13,7 +13,8 @@ import torch
 import transformers
 from tokenizers import normalizers
 from windtunnel.harness.api.errors import ModelError
-from windtunnel.harness.api.requests import MASK, Embed, Failure, FillMask
+from windtunnel.harness.api.requests import MASK, Embed, FillMask
+from windtunnel.harness.api.responses import Failure
 from windtunnel.harness.models.checkpoint.sentences import POOLINGS as OLD_NAMES
 from windtunnel.harness.models.hf.source import HuggingFace
 from windtunnel.tests import tiny

@@ -9,7 +9,8 @@ import pytest
 import torch
 import transformers
 from windtunnel.harness.api.errors import ModelError
-from windtunnel.harness.api.requests import Failure, PseudoLogLikelihood
+from windtunnel.harness.api.requests import PseudoLogLikelihood
+from windtunnel.harness.api.responses import Failure
 from windtunnel.harness.models.hf.source import HuggingFace
 from windtunnel.tests import tiny
 

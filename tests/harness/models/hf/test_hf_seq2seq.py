@@ -10,7 +10,8 @@ import pytest
 import torch
 import transformers
 from windtunnel.harness.api.errors import ModelError
-from windtunnel.harness.api.requests import Failure, Generate, LogLikelihood
+from windtunnel.harness.api.requests import Generate, LogLikelihood
+from windtunnel.harness.api.responses import Failure
 from windtunnel.harness.models.hf import seq2seq_lm
 from windtunnel.harness.models.hf.source import HuggingFace
 from windtunnel.harness.models.seq2seq.passes import Target, fill_passes

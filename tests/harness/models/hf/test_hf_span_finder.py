@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from windtunnel.harness.api.requests import Answer, Failure
+from windtunnel.harness.api.requests import Answer
+from windtunnel.harness.api.responses import Failure
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.models.hf.source import HuggingFace
 from windtunnel.tests import tiny

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from windtunnel.harness.api.requests import Failure, Tag
+from windtunnel.harness.api.requests import Tag
+from windtunnel.harness.api.responses import Failure
 from windtunnel.harness.models.hf.source import HuggingFace
 from windtunnel.tests import tiny
 

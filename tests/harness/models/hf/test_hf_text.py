@@ -13,7 +13,8 @@ import torch
 import transformers
 from tokenizers import processors
 from windtunnel.harness.api.errors import CapabilityError, ModelError, SampleError
-from windtunnel.harness.api.requests import Classify, Failure, Generate
+from windtunnel.harness.api.requests import Classify, Generate
+from windtunnel.harness.api.responses import Failure
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.models.hf.source import HuggingFace

@@ -13,7 +13,8 @@ import pytest
 import torch
 from transformers import AutoImageProcessor
 from windtunnel.harness.api.errors import ConfigError, ModelError
-from windtunnel.harness.api.requests import Classify, Failure
+from windtunnel.harness.api.requests import Classify
+from windtunnel.harness.api.responses import Failure
 from windtunnel.harness.modalities.image import Image
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.models.common.channels import with_channels

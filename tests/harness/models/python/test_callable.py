@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from windtunnel.harness.api.errors import ConfigError, ModelError
 from windtunnel.harness.api.import_target import resolve
-from windtunnel.harness.api.requests import Classify, Completion, Embed, Embedding, Failure, Generate, Logits, LogLikelihood, LogProb
+from windtunnel.harness.api.requests import Classify, Embed, Generate, LogLikelihood
+from windtunnel.harness.api.responses import Completion, Embedding, Failure, Logits, LogProb
 from windtunnel.harness.identity.digests import digest_parts
 from windtunnel.harness.identity.values import digest_state
 from windtunnel.harness.modalities.base import Modality, _known

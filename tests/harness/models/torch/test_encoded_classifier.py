@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 from windtunnel.harness.api.errors import CapabilityError, ConfigError, ModelError
-from windtunnel.harness.api.requests import Classify, Failure
+from windtunnel.harness.api.requests import Classify
+from windtunnel.harness.api.responses import Failure
 from windtunnel.harness.modalities.audio import Audio
 from windtunnel.harness.modalities.text import TextPair
 from windtunnel.harness.models.torch.source import TorchModule

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import torch
 from windtunnel.harness.api.errors import ConfigError, ModelError
-from windtunnel.harness.api.requests import Failure, Generate, LogLikelihood, RollingLogLikelihood
+from windtunnel.harness.api.requests import Generate, LogLikelihood, RollingLogLikelihood
+from windtunnel.harness.api.responses import Failure
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.models.vllm.source import UNTRIED, VLLM

@@ -14,7 +14,8 @@ import torch
 from scipy.stats import entropy, spearmanr
 from sklearn.metrics import auc, average_precision_score, f1_score
 from windtunnel.harness.api.model import ModelInfo
-from windtunnel.harness.api.requests import Classify, Logits
+from windtunnel.harness.api.requests import Classify
+from windtunnel.harness.api.responses import Logits
 from windtunnel.harness.api.samples import Attribution, Sample, SampleRng
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.items.probe.faithfulness import sensitivity

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 from windtunnel.harness.api.model import ModelInfo
-from windtunnel.harness.api.requests import Classify, Failure, Logits, LogLikelihood
+from windtunnel.harness.api.requests import Classify, LogLikelihood
+from windtunnel.harness.api.responses import Failure, Logits
 from windtunnel.harness.api.samples import Sample, SampleRng
 from windtunnel.harness.engine import Engine
 from windtunnel.harness.engine.continuations import ContinuationPort, Frame
