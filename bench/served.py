@@ -53,6 +53,7 @@ def main() -> None:
 
 def answer(name: str, source: ModelSource, requests: list[Generate]) -> list[Completion]:
     engine = Engine(source.load("cpu", "float32"), source.inspect())
+    answers: list[Completion]
     answers, spent = timed(lambda: engine.run(requests))
     print(f"{name}: {spent.wall:.0f} s, {spent.cpu:.0f} s of CPU in this process", flush=True)
     return answers

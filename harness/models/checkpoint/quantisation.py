@@ -86,7 +86,7 @@ def build_quantisation(given: Mapping[str, Any], target: str, /) -> Any:
 
             if given["bits"] == 8:
                 return TorchAoConfig(Int8WeightOnlyConfig())
-            from torch import int4
+            from torch import int4  # type: ignore[attr-defined]  # torch does not list it
 
             return TorchAoConfig(IntxWeightOnlyConfig(weight_dtype=int4, granularity=PerGroup(_GROUP)))
         return AutoQuantizationConfig.from_dict(dict(given))

@@ -24,7 +24,7 @@ def _read_config(path: Path) -> str | bytes:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             return archive.read("config.json")
-    import h5py  # type: ignore[import-untyped]
+    import h5py
 
     with h5py.File(path) as file:
         text: str | bytes = file.attrs["model_config"]

@@ -71,6 +71,7 @@ class HFSeq2SeqLM(HFTextModel):
         return (f"no prefix is set; its config names {', '.join(map(repr, prefixes[:4]))} (the model setting prefix)",)
 
     def randomised(self, seed: int, share: float = 1.0, /) -> Self | None:
+        """Return the model with random weights in its last layers, a control for attributions; None if they are quantised."""
         twin = super().randomised(seed, share)
         if twin is not None:
             twin.passes = twin._build_passes(twin.module)

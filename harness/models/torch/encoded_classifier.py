@@ -116,7 +116,7 @@ class EncodedClassifier(UserModule, Differentiable):
         assert name is not None
         read = zip(unit.named[name][0].tolist(), unit.spans, strict=True)
         kept = [(token, span) for token, span in read if span != (0, 0)]
-        return [token for token, _ in kept], [span for _, span in kept]
+        return [token for token, _ in kept], tuple(span for _, span in kept)
 
     def encode(self, requests: Sequence[Classify], /) -> Encoded:
         batch = [self.split(request)[0] for request in requests]

@@ -6,6 +6,7 @@ Shape legend: B batch, C channels, H height, W width, K classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 
@@ -37,7 +38,7 @@ class PixelClassifier(ImageReader, Differentiable):
     def score(self, batch: Sequence[Pixels], /) -> torch.Tensor:
         return self._forward(self._stack(batch))
 
-    def randomised(self, seed: int, share: float = 1.0, /) -> PixelClassifier:
+    def randomised(self, seed: int, share: float = 1.0, /) -> Self | None:
         """Return the model with random weights in a share of its layers, from the last."""
         return randomise(self, seed, share)
 

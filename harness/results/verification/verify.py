@@ -53,9 +53,9 @@ def verify_reports(folder: Path, registry: Registry, plugins: Sequence[str] = ()
     suite = _read_suite(folder)
     found = Verification()
     if len(plugins) < len(suite["plugin_files"]):
-        files = ", ".join(suite["plugin_files"])
+        named = ", ".join(suite["plugin_files"])
         found.notes.append(
-            f"the reports are not compared, because records load no code: give the run's plugin files with --plugin ({files})"
+            f"the reports are not compared, because records load no code: give the run's plugin files with --plugin ({named})"
         )
         return found
     card, run = summarise(folder, registry=registry), Run(folder, registry=registry)
