@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,12 +12,15 @@ from ..api.registry import describe_origin
 from ..metrics.evaluate_module import PREFIX
 from ..plan.types import Plan
 from ..store import FILE_NAME, LOCK_NAME, Store, codec
+from .described_items import describe_known_items, set_aside
 
 
-def open_store(plan: Plan, folder: Path, /) -> Store:
-    """Open the store of a run folder, or create it, and record the plan's suite.
+def open_store(plan: Plan, folder: Path, say: Callable[[str], None], /) -> Store:
+    """Open the store of a run folder, or create it, set aside the records of changed items, and record the plan's suite.
 
-    Raises `ConfigError` if the folder contains other files, or the run of another suite.
+    ``say``: receives a sentence before records are set aside.
+    Raises `ConfigError`, and changes nothing, if the folder contains other files, the run of another suite, or records that can be
+    neither kept nor replaced.
     """
     path = folder / FILE_NAME
     suite = plan.suite
@@ -39,6 +43,11 @@ def open_store(plan: Plan, folder: Path, /) -> Store:
         if theirs and theirs.isdisjoint((i.model.name, i.item) for i in plan.items):
             store.close()
             raise ConfigError(f"{folder} contains the run of another suite, which stays unchanged; choose a new folder", argument="folder")
+        try:
+            set_aside(store, say, describe_known_items(plan.items, suite=suite, store=store))
+        except BaseException:
+            store.close()
+            raise
         if store.suite != text:
             store.amend(text, __version__)
     _write_copy(folder / "suite.yaml", suite.to_yaml())

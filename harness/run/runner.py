@@ -14,7 +14,6 @@ from ..items.base.planned_item import PlannedItem, PlannedModel
 from ..plan.types import Plan
 from ..store import Store, StoredItem, codec, lock_folder
 from .baselines import keep_baseline, load_planned_baseline
-from .described_items import describe_known_items
 from .loading import choose_budget, load_model
 from .model_run import RunContext, run_model
 from .pace import list_works
@@ -58,13 +57,12 @@ def run_plan(
     except OSError as error:
         raise StoreError(f"cannot write to {folder} ({error.strerror}); choose another folder", argument="folder") from error
     with lock_folder(folder):
-        store = open_store(plan, folder)
+        store = open_store(plan, folder, say)
         try:
             keep_baseline(baseline, plan, folder, registry)
             may_end = _make_early_stop(plan, store, registry, baseline)
             with RunSession(store) as session, closing(Players(lambda player: load_model(plan, player, shown))) as players:
                 context = RunContext(plan, store, session, shown, players, should_stop, say, may_end, first_chunk)
-                context.set_aside(describe_known_items(plan.items, suite=plan.suite, store=store))
                 rounds = list(_group_by_model(plan))
                 _try_later_models(context, rounds)
                 for model, items in rounds:

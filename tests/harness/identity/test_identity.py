@@ -233,11 +233,12 @@ def test_a_run_of_other_versions_is_told_apart(tmp_path: Path, monkeypatch: pyte
     card = run(tmp_path)
     assert card.manifest["versions"]["transformers"] == libraries.find_version("transformers")
     assert card.manifest["versions"]["windtunnel"].startswith(libraries.run_versions()["windtunnel"].split()[0])
-    before = records_of(tmp_path / "run")
+    before, suite = records_of(tmp_path / "run"), (tmp_path / "run" / "suite.yaml").read_text()
     known = libraries.find_version
     monkeypatch.setattr(libraries, "find_version", lambda name: "99.1" if name == "transformers" else known(name))
-    answer = windtunnel("run", tmp_path / "toys.yaml", "--out", tmp_path / "run")
+    answer = windtunnel("run", tmp_path / "toys.yaml", "--out", tmp_path / "run", "--gate", "notes.accuracy >= 0.2")
     assert answer.code == 2
+    assert (tmp_path / "run" / "suite.yaml").read_text() == suite, "a run that is refused changes nothing in the folder"
     assert f"made with another version of transformers ({known('transformers')}, now 99.1)" in answer.err
     assert records_of(tmp_path / "run") == before
 
