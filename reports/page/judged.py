@@ -99,7 +99,9 @@ class Judged:
         if self.judged.threshold is None:
             return ""
         if self.is_difference:
-            return f"may {'drop' if self.judged.op == '>=' else 'rise'} by {self.scale.format_target(abs(self.judged.threshold))}"
+            # A share of the baseline has any number of digits.
+            allowed = float(f"{abs(self.judged.threshold):.4g}")
+            return f"may {'drop' if self.judged.op == '>=' else 'rise'} by {self.scale.format_target(allowed)}"
         return f"{_ASKS.get(self.judged.op, self.judged.op)} {self.scale.format_target(self.judged.threshold)}"
 
     @property

@@ -8,6 +8,7 @@ from itertools import chain
 
 from markupsafe import Markup
 
+from ...harness.api.comparison import WORSE
 from ...harness.api.scorecard import Row
 from ...harness.scorecard.gates import exit_code
 from ...harness.scorecard.gates.readings import choose_deciding
@@ -162,10 +163,11 @@ def _list_facts(subject: Subject) -> str:
 
 
 def _list_notes(subject: Subject) -> Iterator[Note]:
-    """Yield what no gate asks about: partial data, the lowest worst case, the largest calibration error, and warnings."""
+    """Yield what no gate asks about: partial data, worse models, the lowest worst case, the largest calibration error, and warnings."""
     for task, sentences in list_cautions(subject).items():
         yield Note("look", f"{task}: {sentences[0]}", ("provenance", "provenance"))
     free = [row for row in subject.card.rows if get_id(row) not in subject.judged and not (row.about or row.slice or row.control)]
+    yield from _note_comparisons(subject)
     yield from _note_attacks(subject, free)
     yield from _note_calibration(subject, free)
     cautions = tuple(chain.from_iterable(list_cautions(subject).values()))
@@ -180,6 +182,17 @@ def list_cautions(subject: Subject, /) -> dict[str, list[str]]:
     facts = data.items() if isinstance(data, dict) else ()
     found = {str(task): fact.get("cautions") for task, fact in facts if isinstance(fact, dict)}
     return {task: [shorten_caution(str(s)) for s in sentences] for task, sentences in found.items() if sentences}
+
+
+def _note_comparisons(subject: Subject) -> Iterator[Note]:
+    for found in subject.card.comparisons:
+        worse = [change.row for change in found.of_verdict(WORSE) if get_id(change.row) not in subject.judged]
+        if worse:
+            rows = format_count(len(worse), "row")
+            sentence = f"{found.candidate} is worse than {found.baseline} in {rows}, first in {_lower(name_row(worse[0], subject.card))}."
+            yield Note("look", sentence, ("comparison", "comparison"))
+        for remark in found.remarks:
+            yield Note("look", f"{found.candidate} against {found.baseline}: {remark}.", ("comparison", "comparison"))
 
 
 def _note_attacks(subject: Subject, free: list[Row]) -> Iterator[Note]:

@@ -227,6 +227,14 @@ def test_a_change_is_drawn_with_the_allowed_drop_around_zero() -> None:
     assert "baseline 80.0\u202f%" in Html().render(subject.card)
 
 
+def test_an_allowed_share_of_the_baseline_has_few_digits() -> None:
+    row = replace(_drop("", "pass", 0.0), threshold=0.002365859594, op="<=")
+    result = GateResult("t.accuracy worse by at most 25 %", "pass", "pass", "m: same", rows=(row,))
+    (reading,) = _subject(_row(), gates=(result,), verdict="pass").readings
+    assert reading.first is not None
+    assert reading.first.target == "may rise by 0.2366 points"
+
+
 def test_slices_of_a_gate_are_bars_on_one_axis_the_worst_first() -> None:
     rows = (_drop("short", "pass", 0.01), _drop("long", "fail", -0.06), _drop("odd", "inconclusive", -0.02))
     result = GateResult("t.accuracy worse by at most 0.02 on every slice", "fail", "fail", "1 of 3 rows pass", rows=rows)
@@ -380,6 +388,8 @@ def test_a_comparison_shows_what_is_worse_first_and_folds_the_rest() -> None:
     )
     flips = (Flip(key("t"), "t/1", "regressed", "<b>yes</b>", "no", "yes"),)
     card = Scorecard({}, (_row(model="old"),), comparisons=(Comparison("old", "new", rows, flips),), measures=MEASURES)
+    (note,) = make_verdict(Subject(card, [])).notes
+    assert note.sentence == "new is worse than old in 1 row, first in robust accuracy on t."
     (found,) = make_comparisons(Subject(card, []), Glossary(MEASURES, "h"))
     assert found.tally == (("worse", "worse on 1"), ("better", "better on 1"), ("same", "no change shown on 1"))
     assert found.table is not None
