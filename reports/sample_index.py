@@ -26,6 +26,8 @@ FREE = FACETS[FACETS.index("class") :]
 """Facets whose answers are any texts: those of a task are left out unless they repeat."""
 MOST_ANSWERS = 1_000
 """The largest number of answers of a task to a facet."""
+LONGEST_NAME = 80
+"""The largest number of characters of an answer to a facet."""
 MOST_NUMBERS = 40
 """The largest number of columns with numbers."""
 TEXT_LIMIT = 400
@@ -51,8 +53,16 @@ def list_answers(sample: SampleView, /) -> Answers:
         else ()
     )
     probed = tuple(dict.fromkeys(_list_probed(sample))) if sample.heats else ()
-    free = [(value,) if value else () for value in (sample.target, sample.prediction, sample.slice, sample.category, sample.group)]
+    free = [
+        (value,) if value and _is_name(value) else ()
+        for value in (sample.target, sample.prediction, sample.slice, sample.category, sample.group)
+    ]
     return ((sample.model,), (sample.task,), (judge(sample),), _list_flip(sample), attacked, probed, *free)
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text may be the name of a class or group, rather than a passage, such as the reference of a translation."""
+    return len(text) <= LONGEST_NAME and "\n" not in text
 
 
 def _list_flip(sample: SampleView) -> tuple[str, ...]:

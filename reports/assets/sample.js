@@ -53,6 +53,8 @@ const asPassages = ({ prediction, output }, asText, title) => {
 const sampleParts = (sample, address) => {
   const { baseline } = sample;
   const asText = isLong(sample.prediction) || (baseline !== null && isLong(baseline.prediction));
+  // A written text that answers are compared with, rather than the name of a class.
+  const isReference = asText && isLong(sample.target);
   const ofBaseline = (name) => [name, " · ", make("bdi", {}, baseline.model)];
   // A baseline file keeps no outputs.
   const isUnknown = baseline !== null && baseline.prediction === null && baseline.answer !== "failed";
@@ -66,9 +68,10 @@ const sampleParts = (sample, address) => {
       make("h3", { tabindex: "-1" }, sample.id),
       make("p", { class: "muted" }, make("bdi", {}, sample.task), " · ", make("bdi", {}, sample.model), " · ", make("a", { href: address }, "link to this sample"))),
     sample.error !== null ? make("p", { class: "error" }, sample.error) : null,
-    pairs([["label", sample.target ?? "none"], ...own, ...given], "answers"),
+    pairs([...(isReference ? [] : [["label", sample.target ?? "none"]]), ...own, ...given], "answers"),
     baselines.length ? pairs(baselines, "answers") : null,
     block(passages.flat().length ? "Prompt" : "Input", ...shown(sample.input)),
+    isReference ? block("Reference", make("p", { class: "text", dir: "auto" }, sample.target)) : null,
     passages.flat().length ? make("div", { class: "beside" }, passages.map((each) => make("div", {}, each))) : null,
     sample.refused ? make("p", { class: "notice" }, "The provider of the endpoint refused to answer. The answer is what it said instead.") : null,
     sample.calls.length ? calls(sample) : null,

@@ -69,7 +69,8 @@ def answered() -> Scorecard:
     )  # fmt: skip
     generated = SampleView("m", "t", "g", Shown("text", "3 + 4 ="), "7", "7", True, output="The sum is 7")
     sound = SampleView("m", "t", "s", Shown("audio", "1 s", audio="data:audio/wav;base64,UklGRg=="), "yes", "no", False)
-    return replace(rich(0), samples=(judged, generated, sound), num_samples=3)
+    written = SampleView("m", "t", "w", Shown("text", "Der Hund"), "The dog. " * 12, "A dog. " * 14, True)
+    return replace(rich(0), samples=(judged, generated, sound, written), num_samples=4)
 
 
 def called() -> Scorecard:
@@ -289,6 +290,12 @@ def test_a_generated_answer_and_a_sound(visit: Open) -> None:
     assert page.get_by_role("heading", name="Prompt").is_visible()
     page = visit(answered, sample="m/t/s")
     assert page.locator(".detail audio[controls]").get_attribute("src") == "data:audio/wav;base64,UklGRg=="
+
+
+def test_a_written_text_stands_beside_its_reference(visit: Open) -> None:
+    detail = visit(answered, sample="m/t/w").locator(".detail")
+    assert [heading.inner_text().lower() for heading in detail.locator("h4").all()] == ["prompt", "reference", "answer"]
+    assert "label" not in detail.locator(".answers").first.inner_text().lower()
 
 
 def test_flips_against_the_first_model_and_both_answers(visit: Open) -> None:

@@ -45,6 +45,12 @@ def test_the_wrong_ones_are_there_though_all_come_last() -> None:
     assert answers == {"wrong": answers.total()}
 
 
+def test_passages_are_no_answers_to_filter_by() -> None:
+    """Such as the reference of a translation that two models made."""
+    held = pack(*(note(i, model=model, target=f"{'word ' * 20}{i}", prediction="two\nlines") for model in "ab" for i in range(4)))
+    assert held.answers("class") + held.answers("predicted") == [[]] * 16
+
+
 def test_need_decides_and_then_classes_and_slices_take_turns() -> None:
     failed, wrong = note(70, None, error="it broke"), [note(i, False) for i in range(80, 84)]
     flipped = note(75, twins=(Twin("swap", Shown("text", "x"), "negative", True),))
