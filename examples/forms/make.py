@@ -5,6 +5,7 @@
 Needs `pip install 'windtunnel[onnx,jax,keras,sklearn]' onnx`. The folder `made` gets what `suite.yaml` names.
 """
 
+import os
 import shutil
 import warnings
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 import windtunnel
 from windtunnel.examples.demo import reviews
 
+os.environ.setdefault("KERAS_BACKEND", "torch")  # else Keras asks for TensorFlow; the file is the same for all
 DEMO = Path(windtunnel.__file__).parent / "examples" / "demo" / "models" / "reviews-bert"
 
 

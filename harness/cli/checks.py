@@ -27,7 +27,8 @@ def format_verified(
     baseline, baseline_model: what the gates of the record compare with.
     Raises `StoreError` with all that is wrong.
     """
-    if path.is_file() and path.name != FILE_NAME:
+    # A file beside a run that is not its baseline stands for the run, whose folder is then asked for.
+    if path.is_file() and (path.name == BASELINE_NAME or not (path.parent / FILE_NAME).is_file()):
         return _format_baseline(path, digest)
     folder, registry = path, load_registry(path, plugins)  # first, because plugins define modalities of records
     records, kept_digest = _check_records(folder, digest)

@@ -185,6 +185,7 @@ def test_bad_settings() -> None:
 )
 def test_attention_is_claimed_where_there_is_any(config: Any, architecture: str, attends: bool, tmp_path: Path) -> None:
     config(architectures=[architecture]).save_pretrained(tmp_path)
-    (tmp_path / "model.safetensors").touch()
+    for name in ("model.safetensors", "tokenizer.json"):
+        (tmp_path / name).touch()
     assert ("attention" in HuggingFace(str(tmp_path)).inspect().features) == attends
     assert "attention" not in Words.info.features

@@ -6,14 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from ...api.errors import ModelError
+from .files import read_json
 
 _VOCABULARIES = ("tokenizer.json", "*.model", "vocab*", "*.vocab", "*.tiktoken", "tekken.json", "*.spm", "*.bpe", "merges.txt", "*.py")
 """Files of which a tokenizer has at least one; code may read others."""
+_OF_CHARACTERS = ("ByT5Tokenizer", "CanineTokenizer", "PerceiverTokenizer")
+"""Tokenizers whose tokens are bytes or characters, so that they have no vocabulary."""
 
 
 def check_tokenizer_files(folder: Path | None, target: str, /) -> None:
     """Raise `ModelError` if a local folder has no vocabulary, so that this is known before weights load."""
-    if folder is not None and not any(any(folder.glob(pattern)) for pattern in _VOCABULARIES):
+    if folder is None or any(any(folder.glob(pattern)) for pattern in _VOCABULARIES):
+        return
+    if (read_json(folder / "tokenizer_config.json") or {}).get("tokenizer_class") not in _OF_CHARACTERS:
         raise ModelError(f"{target!r} has no tokenizer files; save the tokenizer next to the weights with save_pretrained")
 
 

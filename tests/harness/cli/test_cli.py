@@ -238,10 +238,10 @@ def test_a_log_says_when_items_start_and_end(tmp_path: Path) -> None:
     lines = [re.sub(r"\d[\d.]* (s|min|h)\b", "T", line) for line in answer.err.splitlines()]
     assert lines[:5] == [
         "loading words",
-        "[1/3] words  notes: 6 samples",
-        "[1/3] words  notes: 4 of 6 samples; about T left",
+        "[1/3] words  notes: 6 samples; time left unknown yet",
+        "[1/3] words  notes: 4 of 6 samples; about T left + 1 item unknown yet",
         "[1/3] words  notes: 6 samples done in T; accuracy 0.8333 [0.3588, 0.9958], n = 6",
-        "[2/3] words  batch_invariance(notes): 6 samples; about T left",
+        "[2/3] words  batch_invariance(notes): 6 samples; about T left + 1 item unknown yet",
     ]
     assert lines[-1].startswith("[3/3] words  swap(notes): 6 samples done in T; robust_accuracy ")
     again = windtunnel("run", suite, "--out", tmp_path / "run").err.splitlines()

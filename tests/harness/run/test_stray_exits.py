@@ -124,7 +124,7 @@ def _suite(folder: Path, place: str, kind: str) -> Path:
     (folder / "stray.py").write_text(PLUGIN.format(place=place, kind=kind))
     return write_suite(
         folder, models=["stray:it"], tasks=["letters"], attacks=["shout"], probes=["flat"], plugins=["stray.py"], reports=["json", "short"],
-        gates=["letters.own.value >= 0", "letters.accuracy.value >= 0", "shout(letters).robust_accuracy.value >= 0"],
+        max_unscored=1, gates=["letters.own.value >= 0", "letters.accuracy.value >= 0", "shout(letters).robust_accuracy.value >= 0"],
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from windtunnel.harness.api.errors import ModelError
 from windtunnel.harness.api.requests import Classify, Embed, Generate, LogLikelihood, RollingLogLikelihood
 from windtunnel.harness.modalities.chat import Chat, Message
 from windtunnel.harness.modalities.image import Image
+from windtunnel.harness.models.checkpoint.tokens import check_tokenizer_files
 from windtunnel.harness.models.hf.source import HuggingFace
 from windtunnel.tests import tiny
 
@@ -153,7 +154,7 @@ REFUSED: list[tuple[str, str, Callable[[Path], None], str]] = [
     ("bert", "names of classes", config(label2id={"negative": 2, "neutral": 1, "positive": 0}), "contradicts itself"),
     ("bert", "no choice", config(problem_type="single_label_classification", id2label={"0": "yes"}, label2id=None), "no choice"),
     ("bert", "regression", config(problem_type="regression"), "problem_type: regression"),
-    ("bert", "another architecture", config(architectures=["BertForQuestionAnswering"]), "BertForQuestionAnswering"),
+    ("bert", "another architecture", config(architectures=["BertForNextSentencePrediction"]), "BertForNextSentencePrediction"),
 ]
 
 
@@ -372,3 +373,13 @@ def test_length_and_case_under_another_name(name: str, encoder: Path) -> None:
     model = HuggingFace(str(encoder)).load("cpu", "float32")
     assert model.max_length == 4
     assert any("set no pooling" in note for note in model.notes)
+
+
+@pytest.mark.parametrize(("named", "refused"), [("BertTokenizer", True), ("ByT5Tokenizer", False), ("CanineTokenizer", False)])
+def test_a_tokenizer_of_characters_needs_no_vocabulary(tmp_path: Path, named: str, refused: bool) -> None:
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": named}))
+    if not refused:
+        check_tokenizer_files(tmp_path, "m")
+        return
+    with pytest.raises(ModelError, match="has no tokenizer files"):
+        check_tokenizer_files(tmp_path, "m")

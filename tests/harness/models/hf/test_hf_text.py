@@ -296,7 +296,7 @@ def test_a_checkpoint_without_the_head(tmp_path: Path) -> None:
 
 def test_an_architecture_of_another_kind(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
-    for architectures in (["BertForTokenClassification"], [], None):
+    for architectures in (["BertForNextSentencePrediction"], [], None):
         (folder / "config.json").write_text(json.dumps({**config, "architectures": architectures}))
         with pytest.raises(ModelError, match="this adapter supports architectures that end in"):
             load(folder)
@@ -388,7 +388,8 @@ def test_the_token_that_ends_every_text_is_no_padding(named: str | None, tmp_pat
 )
 def test_gradients_are_claimed_where_there_are_any(config: Any, gradients: bool, tmp_path: Path) -> None:
     config(architectures=["XForSequenceClassification"]).save_pretrained(tmp_path)
-    (tmp_path / "model.safetensors").touch()
+    for name in ("model.safetensors", "tokenizer.json"):
+        (tmp_path / name).touch()
     assert ("gradients" in HuggingFace(str(tmp_path)).inspect().features) == gradients
 
 

@@ -94,7 +94,7 @@ def test_words_come_from_a_list_a_file_or_a_function(tmp_path: Path) -> None:
         lexicon = made.load("cpu", "auto").differentiable().lexicon()
         ids = tiny.shared("bert").tokenizer(["cat", "dog"], add_special_tokens=False)["input_ids"]
         assert lexicon.list_tokens() == [(ids[0][0], "cat"), (ids[1][0], "dog")]
-        assert lexicon.tokenize(["a  cat"])[0][1] == [(0, 1), (3, 6)]
+        assert list(lexicon.tokenize(["a  cat"])[0][1]) == [(0, 1), (3, 6)]
         assert torch.equal(lexicon.embed(ids[0]), tiny.shared("bert").lexicon().embed(ids[0]))
     assert "model setting 'vocabulary'" in source().inspect().describe_lack(frozenset({"vocabulary"}))
     with pytest.raises(CapabilityError, match="does not tell its words: name words"):
