@@ -33,7 +33,7 @@ class Lines(TimedProgress):
         super().item(model, item, done, total)
         self._due = 1
         before = f", {done:,} of them done before" if done else ""
-        self._say(self.describe_item(f"{total:,} samples{before}", self.describe_left()))
+        self._say(self.describe_item(f"{total:,} samples{before}", self.describe_left() if done < total else ""))
 
     def advance(self, num_samples: int) -> None:
         super().advance(num_samples)
