@@ -150,7 +150,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 GATES: dict[str, dict[str, Any]] = {
     "overall": {"check": "numbered.accuracy", "drop": 0.012},
-    "one slice": {"check": "numbered.accuracy", "drop": 0.04, "slices": "every"},
+    "one slice": {"check": "numbered.accuracy", "drop": 0.03, "slices": "every"},
     "robustness": {"check": "emphasis(numbered).robust_accuracy", "drop": 0.06},
     "explanation": {"check": "occlusion(numbered).comprehensiveness", "drop": 0.1},
     "latency": {"check": "numbered.seconds_per_sample", "relative": 0.25},
