@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _FOLDERS = ("harness", "tasks", "attacks", "probes", "reports", "examples")
-_NOT_SHIPPED = ("examples/ci/", "examples/plugins/", "examples/suites/")
+_NOT_SHIPPED = ("examples/ci/", "examples/forms/", "examples/plugins/", "examples/suites/")
 """To be read in the repository; no code imports them."""
 
 
