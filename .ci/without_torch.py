@@ -1,4 +1,4 @@
-"""Prints what the package requires, but for torch and what needs torch, and what runs its tests: one requirement a line."""
+"""Prints what the package and its metrics of texts require, but for torch and what needs torch, and what runs its tests: a line each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ _TOOLS = ("pytest", "pytest-xdist", "hypothesis")
 
 def main() -> None:
     path = Path(__file__).resolve().parent.parent / "pyproject.toml"
-    required = tomllib.loads(path.read_text(encoding="utf-8"))["project"]["dependencies"]
+    project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+    required = [*project["dependencies"], *project["optional-dependencies"]["text"]]
     print(*(line for line in required if not line.startswith(_NEED_TORCH)), *_TOOLS, sep="\n")
 
 

@@ -71,7 +71,7 @@ def test_frames_of_a_run_without_records(tmp_path: Path) -> None:
     from windtunnel.harness.run.run_folder import open_store
 
     (tmp_path / "run").mkdir()
-    open_store(plan, tmp_path / "run").close()
+    open_store(plan, tmp_path / "run", print).close()
     loaded = Run.load(tmp_path / "run")
     assert list(loaded.samples().columns)[:5] == ["model", "item", "kind", "task", "sample_id"]
     assert loaded.metrics()["value"].dtype == "float64"
