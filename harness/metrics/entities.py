@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..statistics.intervals import Mask
 from ..statistics.statistic import Columns
 from .base import Floats
 from .summed import Summed
@@ -23,8 +24,11 @@ class EntityF1(Summed):
     needs = frozenset(COUNTS)
 
     def undefined(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, str]:
-        total = float(self._weigh(self.count(columns)).sum())
-        return {} if total else {self.name: "there are no entities"}
+        is_defined = self.is_defined(self.count(columns).sum(axis=0, keepdims=True))[0]
+        return {} if is_defined else {self.name: "there are no entities to divide by"}
+
+    def is_defined(self, totals_RK: Floats) -> Mask:
+        return self._weigh(totals_RK) > 0
 
     def count(self, columns: Columns) -> Floats:
         return np.stack([np.asarray(columns[name], dtype=np.float64) for name in COUNTS], axis=1)

@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..statistics.groups import Groups
-from ..statistics.intervals import Interval, Z
+from ..statistics.intervals import Interval, Mask, Z
 from ..statistics.means import FEW_GROUPS, effective_rate, rate
 from ..statistics.skewed import mean_interval
 from ..statistics.statistic import Columns
@@ -35,7 +35,11 @@ class Summed(Metric):
 
     @abstractmethod
     def score_totals(self, totals_RK: Floats) -> Floats:
-        """Return the value of each row of summed statistics, float [R]; NaN if it is undefined."""
+        """Return the value of each row of summed statistics, float [R]; of a row without a value, the smallest (see `is_defined`)."""
+
+    def is_defined(self, totals_RK: Floats) -> Mask:
+        """Return which rows of summed statistics have a value, bool [R]; by default all."""
+        return np.ones(len(totals_RK), dtype=bool)
 
     def make_perfect(self, sample_1K: Floats) -> Floats:
         """Return the statistics of a perfect sample of the same size, float [1, K]."""
@@ -46,14 +50,18 @@ class Summed(Metric):
         raise NotImplementedError
 
     def evaluate_columns(self, columns: Columns, labels: tuple[str, ...]) -> dict[str, float]:
-        statistics_NK = self.count(columns)
-        return {self.name: float(self.score_totals(statistics_NK.sum(axis=0, keepdims=True))[0])}
+        if self.undefined(columns, labels):
+            return {}
+        return {self.name: float(self.score_totals(self.count(columns).sum(axis=0, keepdims=True))[0])}
 
     def resampled(self, weights_RN: Floats, columns: Columns, labels: tuple[str, ...]) -> dict[str, Floats]:
-        return {self.name: self.score_totals(weights_RN @ self.count(columns))}
+        totals_RK = weights_RN @ self.count(columns)
+        return {self.name: np.where(self.is_defined(totals_RK), self.score_totals(totals_RK), np.nan)}
 
     def intervals(self, columns: Columns, labels: tuple[str, ...], groups: Groups, seed: int) -> dict[str, Interval]:
         """Return the interval from the samples' influence on the score, which the jackknife measures (Tukey 1958)."""
+        if self.undefined(columns, labels):
+            return {}
         statistics_NK = self.count(columns)
         value = float(self.score_totals(statistics_NK.sum(axis=0, keepdims=True))[0])
         if self.high is None:

@@ -12,6 +12,7 @@ from windtunnel.harness.api.requests import Tag
 from windtunnel.harness.api.responses import Tags
 from windtunnel.harness.data import DataSpec
 from windtunnel.harness.metrics.entities import EntityF1, EntityPrecision, EntityRecall
+from windtunnel.harness.statistics.groups import Groups
 from windtunnel.tasks.tagging import Tagging
 
 seqeval = pytest.importorskip("seqeval.metrics")
@@ -78,6 +79,12 @@ def test_a_wrong_tag_name_is_refused(tmp_path: Path) -> None:
         make(tmp_path, [], tag_names=["O", "PER"])
 
 
-def test_texts_without_entities_have_no_f1() -> None:
-    columns = {name: np.zeros(3) for name in EntityF1.needs}
-    assert EntityF1().undefined(columns, ()) == {"entity_f1": "there are no entities"}
+def test_a_share_of_no_entities_has_no_value() -> None:
+    columns = {name: np.zeros(3) for name in EntityF1.needs} | {"entities_named": np.array([2.0, 0.0, 1.0])}
+    assert EntityPrecision().evaluate_columns(columns, ()) == {}
+    assert EntityPrecision().intervals(columns, (), Groups.of(3), 0) == {}
+    assert EntityPrecision().undefined(columns, ()) == {"entity_precision": "there are no entities to divide by"}
+    assert EntityRecall().evaluate_columns(columns, ()) == {"entity_recall": 0.0}
+    values = EntityRecall().resampled(np.array([[1.0, 1.0, 1.0], [0.0, 3.0, 0.0]]), columns, ())["entity_recall"]
+    assert values[0] == 0.0
+    assert np.isnan(values[1]), "a resample without a named entity has no recall"

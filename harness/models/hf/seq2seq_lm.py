@@ -103,7 +103,9 @@ class HFSeq2SeqLM(HFTextModel):
                 f"max_tokens must be at least 1 and temperature at least 0, not {request.max_tokens} and {request.temperature}"
             )
         if request.max_tokens >= self.max_length:
-            raise SampleError(f"max_tokens {request.max_tokens} is more than the {self.max_length} positions of the decoder")
+            raise SampleError(
+                f"max_tokens {request.max_tokens} leaves no room in the {self.max_length} positions of the decoder; set fewer"
+            )
         source = self.reader.source(require_text(request.prompt))
         return (Prompt(list(source.ids), request, source.num_truncated),)
 

@@ -110,7 +110,9 @@ def _find_best(unit: Window, starts_L: torch.Tensor, ends_L: torch.Tensor) -> Fo
     sums_LL = starts_L[:num, None] + ends_L[None, :num]
     order_LL = torch.arange(num)[None, :] - torch.arange(num)[:, None]
     allowed_LL = in_passage_L[:, None] & in_passage_L[None, :] & (order_LL >= 0) & (order_LL < unit.max_tokens)
-    place = int(sums_LL.masked_fill(~allowed_LL, -torch.inf).argmax())
+    # NaN counts as the best span, so that the answer has it and is refused as any other that is not finite.
+    ranked_LL = sums_LL.nan_to_num(torch.inf, torch.inf, -torch.inf).masked_fill(~allowed_LL, -torch.inf)
+    place = int(ranked_LL.argmax())
     start, end = unit.spans[place // num], unit.spans[place % num]
     assert start is not None
     assert end is not None

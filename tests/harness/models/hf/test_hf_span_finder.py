@@ -78,3 +78,12 @@ def test_an_empty_passage_and_a_question_without_end_fail_alone() -> None:
     assert "leaves no room" in long.error
     assert not isinstance(good, Failure)
     assert good.text == "bad"
+
+
+def test_logits_that_are_not_numbers_are_no_answer() -> None:
+    model = HuggingFace(checkpoint("bert")).load("cpu", "float32")
+    with torch.no_grad():
+        model.module.qa_outputs.bias.fill_(float("nan"))
+    (answer,) = tiny.engine(model).try_run([Answer(TextPair(QUESTION, PASSAGES[0]))])
+    assert isinstance(answer, Failure)
+    assert answer.error.startswith("NonFiniteError: ")
